@@ -1,0 +1,1 @@
+"""Models and versions in ordinary tables of the user's database."""

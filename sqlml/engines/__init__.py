@@ -1,0 +1,1 @@
+"""One file a database engine, each meeting the Engine protocol."""

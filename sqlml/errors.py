@@ -1,0 +1,159 @@
+"""Every error a user of sqlml can meet, on the root that the in-database code shares."""
+
+from __future__ import annotations
+
+from udfs.errors import (
+    ArtifactError,
+    InputMismatchError,
+    ModelReferenceError,
+    SqlmlError,
+    UnsupportedModelError,
+)
+
+__all__ = [
+    "AmbiguousColumnError",
+    "ArtifactError",
+    "CatalogVersionError",
+    "ConflictError",
+    "DataError",
+    "DependencyError",
+    "EngineError",
+    "InputMismatchError",
+    "MissingColumnError",
+    "MissingExtraError",
+    "ModelExistsError",
+    "ModelReferenceError",
+    "NotSupportedYetError",
+    "OptionError",
+    "OptionValueError",
+    "PortabilityError",
+    "ReadOnlyError",
+    "ResourceError",
+    "SignatureError",
+    "SqlSyntaxError",
+    "SqlmlError",
+    "TransformError",
+    "UnknownModelError",
+    "UnsupportedModelError",
+    "UnsupportedTypeError",
+]
+
+
+class SqlSyntaxError(SqlmlError):
+    """The dialect's own syntax was broken; ``position`` is always known."""
+
+    sqlstate = "42601"
+
+
+class NotSupportedYetError(SqlmlError):
+    """The statement is part of the dialect, but this release does not run it."""
+
+    sqlstate = "0A000"
+
+
+class UnknownModelError(SqlmlError):
+    """No model, version or alias of that name; the hint gives the nearest one."""
+
+    sqlstate = "42704"
+
+
+class ModelExistsError(SqlmlError):
+    """CREATE MODEL or RENAME met a name that is taken."""
+
+    sqlstate = "42710"
+
+
+class OptionError(SqlmlError):
+    """An option that does not exist, stands twice, or contradicts another one."""
+
+    sqlstate = "42602"
+
+
+class OptionValueError(SqlmlError):
+    """An option's value has the wrong type or is out of range."""
+
+    sqlstate = "22023"
+
+
+class DataError(SqlmlError):
+    """The training or evaluation data cannot be used: no rows, a constant label, too many classes, infinite values."""
+
+    sqlstate = "22000"
+
+
+class UnsupportedTypeError(SqlmlError):
+    """A column's type cannot be a feature or a label."""
+
+    sqlstate = "42804"
+
+
+class MissingColumnError(SqlmlError):
+    """A column the model needs is not among those given."""
+
+    sqlstate = "42703"
+
+
+class AmbiguousColumnError(SqlmlError):
+    """A feature's name fits more than one column in sight."""
+
+    sqlstate = "42702"
+
+
+class TransformError(SqlmlError):
+    """A TRANSFORM expression cannot be fitted or applied."""
+
+    sqlstate = "42P17"
+
+
+class PortabilityError(SqlmlError):
+    """A model whose TRANSFORM needs its own engine was used where that engine cannot compute it."""
+
+    sqlstate = "0A000"
+
+
+class SignatureError(SqlmlError):
+    """A version with other inputs or another output type cannot become the default while recorded views use the model."""
+
+    sqlstate = "2BP01"
+
+
+class DependencyError(SqlmlError):
+    """An object cannot be dropped because others use it; the detail lists them."""
+
+    sqlstate = "2BP01"
+
+
+class ConflictError(SqlmlError):
+    """Another session changed the same model at the same time."""
+
+    sqlstate = "40001"
+
+
+class ReadOnlyError(SqlmlError):
+    """The database, transaction or attached database cannot be written."""
+
+    sqlstate = "25006"
+
+
+class ResourceError(SqlmlError):
+    """Memory or disk would not suffice; nothing was stored."""
+
+    sqlstate = "53000"
+
+
+class CatalogVersionError(SqlmlError):
+    """The catalog was written by a newer release."""
+
+    sqlstate = "55000"
+
+
+class MissingExtraError(SqlmlError):
+    """An optional dependency is not installed; the hint gives the command."""
+
+    sqlstate = "58P01"
+
+
+class EngineError(SqlmlError):
+    """An error of the database engine itself, with its position mapped back into the user's text where it is known."""
+
+    sqlstate = "38000"

@@ -1,0 +1,1 @@
+"""Text to statements with spans; knows no engine."""

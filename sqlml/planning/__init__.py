@@ -1,0 +1,1 @@
+"""Statements to what has to be run: features, prediction SQL, training plans."""

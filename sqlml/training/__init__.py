@@ -1,0 +1,1 @@
+"""Rows to models: datasets, splits, LightGBM, metrics."""

@@ -1,0 +1,1 @@
+"""Scoring functions inside DuckDB, native and over Arrow."""

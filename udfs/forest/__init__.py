@@ -1,0 +1,1 @@
+"""The ensemble: nodes, kernels, objectives and LightGBM's text format."""

@@ -1,0 +1,1 @@
+"""Feature transforms, one operator a file, and the program that runs them."""
