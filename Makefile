@@ -1,0 +1,47 @@
+# make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
+# make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
+#
+# Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATABASE ?= demo.duckdb
+
+.DELETE_ON_ERROR:
+.PHONY: demo test bench lint format clean
+
+demo: $(VENV)/installed-demo
+	@$(BIN)/sqlml demo --database $(DATABASE)
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/installed-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks
+
+format: $(VENV)/installed-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+# An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
+$(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	    || { echo "sqlml needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo "this Python cannot make virtual environments; on Debian: apt install python3-venv" >&2; exit 1; }
+	@$(PYTHON) -c 'import ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' 2>/dev/null \
+	    || { echo "LightGBM needs the OpenMP runtime; on Debian: apt install libgomp1" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
