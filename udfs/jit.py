@@ -1,0 +1,179 @@
+"""The one door to numba: how kernels and callbacks are compiled, where machine code is kept, and views of raw memory.
+
+Kernels hold no lock (``nogil``), divide as C does (``error_model="numpy"``) and never reassociate (no ``fastmath``): sums
+must equal LightGBM's bit for bit. They are serial, because a database brings its own threads.
+
+Machine code is cached on disk under a name made of everything it depends on: all source files of this package, numba,
+llvmlite, Python, the CPU, the function and its signature. Numba's own cache looks at one file's date only, so it misses
+changes in callees, and its index files race between processes; here a file's name is its identity and there is no index.
+``SQLML_KERNEL_CACHE`` names another directory, or is ``off``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import llvmlite
+import llvmlite.binding
+import numba
+from numba.core import caching, config
+from numba.core.ccallback import CFunc
+from numba.extending import intrinsic, register_jitable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+OPTIONS = {"nogil": True, "error_model": "numpy"}
+
+
+@cache
+def source_hash() -> str:
+    """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
+    digest = hashlib.sha256()
+    package = Path(__file__).resolve().parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
+        digest.update(path.read_bytes())
+    digest.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
+    return digest.hexdigest()[:24]
+
+
+def _candidates() -> list[Path]:
+    override = os.environ.get("SQLML_KERNEL_CACHE")
+    if override:
+        return [] if override == "off" else [Path(override).expanduser()]
+    base = os.environ.get("XDG_CACHE_HOME")
+    user = Path(base) if base else Path("~").expanduser() / ".cache"
+    owner = os.getuid() if hasattr(os, "getuid") else 0
+    return [user / "sqlml" / "kernels", Path(tempfile.gettempdir()) / f"sqlml-kernels-{owner}"]
+
+
+def _is_private(path: Path) -> bool:
+    """Machine code is loaded from here, so nobody else may be able to write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    status = path.stat()
+    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+
+
+@cache
+def cache_directory() -> str | None:
+    """The directory of this build's machine code, or None where no directory can be written."""
+    for base in _candidates():
+        path = base / source_hash()
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe = path / f".probe-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError:
+            continue
+        if _is_private(path):
+            return str(path)
+    return None
+
+
+class _Locator(caching._CacheLocator):  # noqa: SLF001 - numba offers no public way to place its cache
+    """Tells numba where the cache of a function is and that the directory's name vouches for the sources."""
+
+    def __init__(self, py_func: Any, py_file: str) -> None:
+        self._py_file = py_file
+        self._line = py_func.__code__.co_firstlineno
+
+    def get_cache_path(self) -> str:
+        return cache_directory() or ""
+
+    def get_source_stamp(self) -> str:
+        return source_hash()
+
+    def get_disambiguator(self) -> str:
+        return str(self._line)
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
+        return cls(py_func, py_file)
+
+
+class _Implementation(caching.CompileResultCacheImpl):
+    _locator_classes = [_Locator]  # noqa: RUF012 - numba's own protocol
+
+
+class _Files(caching.IndexDataCacheFile):
+    """One file a compiled signature, named by a hash of its key: nothing to merge, hence no race between processes."""
+
+    def _name(self, key: Any) -> str:
+        stem = self._index_name.removesuffix(".nbi")
+        return f"{stem}.{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.nbc"
+
+    def save(self, key: Any, data: Any) -> None:
+        try:
+            self._save_data(self._name(key), data)
+        except OSError:
+            return  # a full or vanished disk costs time, never a result
+
+    def load(self, key: Any) -> Any:
+        try:
+            return self._load_data(self._name(key))
+        except (OSError, EOFError):
+            return None
+
+
+class _KernelCache(caching.FunctionCache):
+    _impl_class = _Implementation
+
+    def __init__(self, py_func: Any) -> None:
+        super().__init__(py_func)
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base, source_hash())
+
+
+def kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function to machine code at its first call with each signature, with the options all kernels share."""
+    dispatcher = numba.njit(**OPTIONS)(function)
+    if cache_directory() is not None:
+        dispatcher._cache = _KernelCache(dispatcher.py_func)  # noqa: SLF001 - what cache=True does, with another place
+    return dispatcher
+
+
+def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function to a C callback of this signature; the result's ``address`` is what C code calls."""
+
+    def compile_callback(function: Callable[..., Any]) -> Any:
+        arguments, result = numba.core.sigutils.normalize_signature(signature)
+        compiled = CFunc(function, (arguments, result), locals={}, options=dict(OPTIONS))
+        if cache_directory() is not None:
+            compiled._cache = _KernelCache(function)  # noqa: SLF001 - as in kernel()
+        compiled.compile()
+        return compiled
+
+    return compile_callback
+
+
+@cache
+def cpu_features() -> frozenset[str]:
+    """The instruction sets that numba compiles for: the CPU's, unless NUMBA_CPU_NAME or NUMBA_CPU_FEATURES say otherwise."""
+    if config.CPU_FEATURES is not None:
+        return frozenset(f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+"))
+    return frozenset(name for name, present in llvmlite.binding.get_host_cpu_features().items() if present)
+
+
+@intrinsic
+def pointer(typing_context, address, dtype):  # noqa: D417
+    """Take an integer for the address of values of a type, such as ``np.float64``."""
+    kind = numba.types.CPointer(dtype.dtype)
+
+    def codegen(context, builder, signature, arguments):
+        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+
+    return kind(numba.types.int64, dtype), codegen
+
+
+@register_jitable
+def view(address, dtype, shape):
+    """The memory at an address as an array of this type and shape; nobody checks that it is there."""
+    return numba.carray(pointer(address, dtype), shape)
