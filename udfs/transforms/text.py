@@ -1,0 +1,153 @@
+"""Text by address and length in machine code: hashing, comparing, and a hash table of byte strings.
+
+Nothing reads beyond ``address + length``, and nothing assumes that bytes are valid UTF-8.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from udfs.jit import kernel, view
+from udfs.transforms.operator import Words, words
+
+ENTRY = 4  # words of a table entry: hash, offset of the bytes, length, code (-1 = empty)
+EMPTY = -1
+
+
+@kernel
+def load_tail(address, length):
+    """Up to seven bytes as a word."""
+    data = view(address, np.uint8, length)
+    word = np.uint64(0)
+    for i in range(length):
+        word |= np.uint64(data[i]) << np.uint64(8 * i)
+    return word
+
+
+@kernel
+def mix(state, word):
+    state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
+    return state ^ (state >> np.uint64(29))
+
+
+@kernel
+def extend_hash(state, address, length):
+    """The hash so far, continued over the bytes at an address; the length counts, so that pieces do not run together."""
+    whole = length >> 3
+    data = view(address, np.uint64, whole)
+    for i in range(whole):
+        state = mix(state, data[i])
+    if length & 7:
+        state = mix(state, load_tail(address + whole * 8, length & 7))
+    return mix(state, np.uint64(length))
+
+
+@kernel
+def text_hash(address, length):
+    return extend_hash(np.uint64(0x243F6A8885A308D3), address, length)
+
+
+@kernel
+def same_bytes(left, right, length):
+    whole = length >> 3
+    a = view(left, np.uint64, whole)
+    b = view(right, np.uint64, whole)
+    for i in range(whole):
+        if a[i] != b[i]:
+            return False
+    rest = length & 7
+    return rest == 0 or load_tail(left + whole * 8, rest) == load_tail(right + whole * 8, rest)
+
+
+@kernel
+def compare_bytes(left, left_length, right, right_length):
+    """Below, equal or above zero, as memcmp and then by length: the order of UTF-8 text."""
+    shorter = min(left_length, right_length)
+    a = view(left, np.uint8, shorter)
+    b = view(right, np.uint8, shorter)
+    for i in range(shorter):
+        if a[i] != b[i]:
+            return np.int64(a[i]) - np.int64(b[i])
+    return left_length - right_length
+
+
+@kernel
+def find_text(table, mask, blob, address, length):
+    """The code of a text in a table built by ``text_table``, or -1."""
+    wanted = text_hash(address, length)
+    entries = view(table, np.int64, (mask + 1) * ENTRY)
+    slot = np.int64(wanted & np.uint64(mask))
+    while True:
+        entry = slot * ENTRY
+        code = entries[entry + 3]
+        if code == EMPTY:
+            return code
+        if (
+            entries[entry] == np.int64(wanted)
+            and entries[entry + 2] == length
+            and same_bytes(blob + entries[entry + 1], address, length)
+        ):
+            return code
+        slot = (slot + 1) & mask
+
+
+@kernel
+def fill_table(entries, mask, blob, offsets):
+    """Insert the texts ``blob[offsets[i]:offsets[i + 1]]`` with code i; of equal ones the first wins."""
+    base = blob.ctypes.data
+    for code in range(len(offsets) - 1):
+        address = base + offsets[code]
+        length = offsets[code + 1] - offsets[code]
+        if find_text(entries.ctypes.data, mask, base, address, length) != EMPTY:
+            continue
+        wanted = text_hash(address, length)
+        slot = np.int64(wanted & np.uint64(mask))
+        while entries[slot * ENTRY + 3] != EMPTY:
+            slot = (slot + 1) & mask
+        entries[slot * ENTRY] = np.int64(wanted)
+        entries[slot * ENTRY + 1] = offsets[code]
+        entries[slot * ENTRY + 2] = length
+        entries[slot * ENTRY + 3] = code
+
+
+def text_table(blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> tuple[int, Words]:
+    """The mask and the words of a half-empty hash table (its entries, then the bytes): see ``find_text``.
+
+    The bytes start ``(mask + 1) * ENTRY`` words after the entries.
+    """
+    size = 4
+    while size < 2 * len(offsets):
+        size *= 2
+    entries = np.zeros(size * ENTRY, np.int64)
+    entries[3::ENTRY] = EMPTY
+    padded = np.append(blob, np.zeros(8, np.uint8))
+    fill_table(entries, size - 1, padded, np.ascontiguousarray(offsets, np.int64))
+    return size - 1, words(entries, padded)
+
+
+@kernel
+def gather_text(addresses, lengths, nulls, offsets, blob):
+    """Copy the texts of a block one after another; ``offsets`` says where each begins."""
+    for i in range(len(addresses)):
+        if nulls[i] == 0:
+            size = lengths[i]
+            source = view(addresses[i], np.uint8, size)
+            start = offsets[i]
+            for j in range(size):
+                blob[start + j] = source[j]
+
+
+def pack_texts(texts: list[str]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Texts as one array of bytes and the offsets that cut it."""
+    encoded = [text.encode("utf-8", "surrogateescape") for text in texts]
+    offsets = np.zeros(len(encoded) + 1, np.int64)
+    np.cumsum([len(piece) for piece in encoded], out=offsets[1:])
+    return np.frombuffer(b"".join(encoded), np.uint8).copy(), offsets
+
+
+def unpack_texts(blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> list[str]:
+    """The inverse of ``pack_texts``."""
+    data = blob.tobytes()
+    bounds = offsets.tolist()
+    return [data[a:b].decode("utf-8", "replace") for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
