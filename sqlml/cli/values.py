@@ -29,6 +29,13 @@ def column_json(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     kind = column.type
     if pa.types.is_timestamp(kind):
         return list(_timestamps(column))
+    if pa.types.is_interval(kind):
+        return list(column_texts(column))
+    if pa.types.is_map(kind):
+        return [
+            None if pairs is None else _plain({_key(key): value for key, value in pairs})
+            for pairs in column.to_pylist()
+        ]
     return [_plain(value) for value in column.to_pylist()]
 
 
@@ -43,15 +50,31 @@ def to_json(value: Any) -> str:
 
 
 def _writer(kind: pa.DataType, *, rounded: bool) -> Callable[[Any], str]:
-    if pa.types.is_boolean(kind):
-        return lambda value: "true" if value else "false"
     if pa.types.is_floating(kind):
         return _rounded if rounded else repr
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        return lambda value: "\\x" + value.hex()
+    if pa.types.is_map(kind):
+        return lambda pairs: to_json({_key(key): _rounded_inside(value) if rounded else value for key, value in pairs})
     if pa.types.is_nested(kind):
         return (lambda value: to_json(_rounded_inside(value))) if rounded else to_json
-    return str
+    return next((write for applies, write in _WRITERS if applies(kind)), str)
+
+
+def _key(key: Any) -> str:
+    return key if isinstance(key, str) else to_json(key)
+
+
+def _interval(value: pa.MonthDayNano) -> str:
+    """In DuckDB's words: ``1 years 2 months 3 days 04:05:06``."""
+    years, months = divmod(abs(value.months), 12)
+    sign = -1 if value.months < 0 else 1
+    amounts = ((sign * years, "years"), (sign * months, "months"), (value.days, "days"))
+    parts = [f"{amount} {unit}" for amount, unit in amounts if amount]
+    if value.nanoseconds or not parts:
+        seconds, nanos = divmod(abs(value.nanoseconds), 1_000_000_000)
+        clock = f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        fraction = f".{nanos:09}".rstrip("0").rstrip(".")
+        parts.append(("-" if value.nanoseconds < 0 else "") + clock + fraction)
+    return " ".join(parts)
 
 
 def _rounded(value: float) -> str:
@@ -113,3 +136,11 @@ def _zone(name: str | None) -> ZoneInfo | Any | None:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return UTC  # a machine without time zone data: the same moment, in UTC
+
+
+_WRITERS: tuple[tuple[Callable[[pa.DataType], bool], Callable[[Any], str]], ...] = (
+    (pa.types.is_boolean, lambda value: "true" if value else "false"),
+    (pa.types.is_binary, lambda value: "\\x" + value.hex()),
+    (pa.types.is_large_binary, lambda value: "\\x" + value.hex()),
+    (pa.types.is_interval, _interval),
+)

