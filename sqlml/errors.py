@@ -13,10 +13,12 @@ from udfs.errors import (
 __all__ = [
     "AmbiguousColumnError",
     "ArtifactError",
+    "CancelledError",
     "CatalogVersionError",
     "ConflictError",
     "DataError",
     "DependencyError",
+    "DuplicateColumnError",
     "EngineError",
     "InputMismatchError",
     "MissingColumnError",
@@ -32,6 +34,7 @@ __all__ = [
     "SignatureError",
     "SqlSyntaxError",
     "SqlmlError",
+    "TrainingError",
     "TransformError",
     "UnknownModelError",
     "UnsupportedModelError",
@@ -93,6 +96,12 @@ class MissingColumnError(SqlmlError):
     sqlstate = "42703"
 
 
+class DuplicateColumnError(SqlmlError):
+    """Two columns of one name where each needs its own, or an input named as a predicted column is."""
+
+    sqlstate = "42701"
+
+
 class AmbiguousColumnError(SqlmlError):
     """A feature's name fits more than one column in sight."""
 
@@ -133,6 +142,18 @@ class ReadOnlyError(SqlmlError):
     """The database, transaction or attached database cannot be written."""
 
     sqlstate = "25006"
+
+
+class TrainingError(SqlmlError):
+    """LightGBM refused what it was given: a bug of ours, or parameters that contradict each other."""
+
+    sqlstate = "38000"
+
+
+class CancelledError(SqlmlError):
+    """The user stopped a long statement; nothing was stored."""
+
+    sqlstate = "57014"
 
 
 class ResourceError(SqlmlError):
