@@ -53,6 +53,7 @@ class CreateModel:
     if_not_exists: bool = False
     transform: Span | None = None
     options: tuple[Option, ...] = ()
+    calls: tuple[Call, ...] = ()  # in the query
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,10 @@ class Scope:
 
     ``source`` is the text between FROM and the next clause (None: no FROM). ``ctes`` are the spans of all WITH definitions in
     sight (``name AS (...)``), outermost first, with ``recursive`` if any of their WITHs says so. ``outer`` is the enclosing scope.
+
+    Where no text of its own shows the relations (UPDATE ... FROM, DELETE ... USING, MERGE, a join's ON), ``source`` is None and
+    ``items`` are the relations in sight, to be joined by commas. ``anchors`` are recursive definitions the call stands inside of,
+    each up to the end of its first term: ``r(n) AS (SELECT 1``; a closing bracket completes it.
     """
 
     source: Span | None
@@ -149,6 +154,7 @@ class Scope:
     ctes: tuple[Span, ...] = ()
     recursive: bool = False
     outer: Scope | None = None
+    anchors: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -173,6 +179,8 @@ class ScalarCall:
     scope: Scope
     class_label: Span | None = None  # a literal
     select_item: bool = False  # the whole of a select-list item without an alias: name the output column
+    unnamed_item: Span | None = None  # the select-list item without an alias that holds the call; None if it has one
+    by_text: bool = False  # ml_predict('name', ...)
 
 
 @dataclass(frozen=True)
@@ -200,17 +208,29 @@ class EngineStatement:
 
     ``keyword`` is its first word in upper case. ``stores`` says that the text outlives the statement (view, macro, PREPARE), so
     that calls bind to the model's name and not to today's version; ``stored_name`` is the view's or macro's name.
-    ``explains`` is set for EXPLAIN [ANALYZE].
+    ``explains`` is set for EXPLAIN [ANALYZE]. ``calls`` are in the order of the text; those inside another's input follow it.
+    ``drops`` are the views and macros a DROP names. ``rejected`` are names in calls that would be ours if such models
+    existed: if the engine knows no function PREDICT or schema ML either, the model is what the user got wrong.
     """
 
     span: Span
     keyword: str
     calls: tuple[Call, ...] = ()
-    stores: Literal["view", "macro", "prepare"] | None = None
+    stores: Literal["view", "macro", "prepare", "table", "index", "trigger"] | None = None
     stored_name: tuple[str, ...] = ()
     temporary: bool = False
     explains: bool = False
     drops: tuple[tuple[str, ...], ...] = field(default=())
+    rejected: tuple[ModelName, ...] = ()
+
+
+@dataclass(frozen=True)
+class LaterStatement:
+    """A statement of the dialect that is read but not run yet: ``what`` names it for the message."""
+
+    span: Span
+    what: str
+    name: ModelName | None = None
 
 
 ModelStatement = (
@@ -224,5 +244,6 @@ ModelStatement = (
     | ShowModelVersions
     | ExportModel
     | ImportModel
+    | LaterStatement
 )
 Statement = ModelStatement | EngineStatement

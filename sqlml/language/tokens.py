@@ -1,0 +1,255 @@
+"""Text to tokens with exact offsets, and the small services that need no more than tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlglot.dialects.duckdb import DuckDB
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import TokenError
+from sqlglot.tokens import Tokenizer, TokenType
+
+from sqlml.errors import SqlSyntaxError
+from sqlml.language.statements import Span
+
+Kind = Literal["word", "quoted", "string", "number", "symbol"]
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """``text`` as written. ``upper`` is the upper-case word or the symbol, and empty for anything quoted, so that comparing it is safe."""
+
+    kind: Kind
+    text: str
+    upper: str
+    start: int
+    end: int
+
+
+# Operators whose characters belong together. No words: keywords are the readers' business, and sqlglot's own tables join
+# some of them (GROUP BY), swallow what follows others (PREPARE), and know Jinja blocks that are struct braces to DuckDB.
+_OPERATORS = {
+    "::": TokenType.DCOLON,
+    ":=": TokenType.COLON_EQ,
+    "=>": TokenType.FARROW,
+    "->": TokenType.ARROW,
+    "->>": TokenType.DARROW,
+    "<=": TokenType.LTE,
+    ">=": TokenType.GTE,
+    "<>": TokenType.NEQ,
+    "!=": TokenType.NEQ,
+    "||": TokenType.DPIPE,
+    "//": TokenType.DIV,
+    "**": TokenType.DSTAR,
+}
+
+
+class _DuckDBTokenizer(DuckDB.Tokenizer):
+    KEYWORDS = _OPERATORS
+    COMMANDS = set()  # noqa: RUF012  # sqlglot's own declaration
+    IDENTIFIERS = ['"', "`"]  # noqa: RUF012
+    BIT_STRINGS = [("b'", "'"), ("B'", "'")]  # noqa: RUF012
+    HEX_STRINGS = [("x'", "'"), ("X'", "'")]  # noqa: RUF012
+
+
+class _PostgresTokenizer(Postgres.Tokenizer):
+    KEYWORDS = _OPERATORS
+    COMMANDS = set()  # noqa: RUF012
+    IDENTIFIERS = ['"', "`"]  # noqa: RUF012
+
+
+_TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
+    "duckdb": lambda: _DuckDBTokenizer(dialect="duckdb"),
+    "postgres": lambda: _PostgresTokenizer(dialect="postgres"),
+}
+_STRINGS = frozenset(
+    {
+        TokenType.STRING,
+        TokenType.BIT_STRING,
+        TokenType.BYTE_STRING,
+        TokenType.HEX_STRING,
+        TokenType.HEREDOC_STRING,
+        TokenType.NATIONAL_STRING,
+        TokenType.RAW_STRING,
+        TokenType.UNICODE_STRING,
+    }
+)
+_QUICK = re.compile(r"(?<![\w$])(?:ml(?![^\W_])|models?(?!\w)|(?:explain_)?predict)")
+
+
+def may_hold_ml(text: str) -> bool:
+    """Whether a text could hold anything of ours; most statements are told apart here, without a token scan."""
+    lowered = text.lower()
+    if "model" in lowered or "predict" in lowered or "ml" in lowered:
+        return _QUICK.search(lowered) is not None
+    return False
+
+
+def tokenize(text: str, dialect: str = "duckdb") -> list[Token]:
+    """All tokens but comments and white space; raises SqlSyntaxError where a quote is never closed."""
+    try:
+        found = _TOKENIZERS[dialect]().tokenize(text)
+    except TokenError as error:
+        position = _never_closed(text)
+        what = "comment" if text.startswith("/*", position) else "quoted text"
+        raise SqlSyntaxError(
+            f"unterminated {what}", hint="It opens here and is never closed.", position=position, text=text
+        ) from error
+    tokens: list[Token] = []
+    for item in found:
+        start, end = item.start, item.end + 1
+        kind, raw = _classify(text, start, end, item.token_type in _STRINGS)
+        tokens.append(Token(kind, raw, raw.upper() if kind in ("word", "symbol") else "", start, end))
+    return tokens
+
+
+def _classify(text: str, start: int, end: int, is_string: bool) -> tuple[Kind, str]:
+    raw = text[start:end]
+    first = raw[0]
+    if first in "0123456789":
+        return "number", raw
+    if is_string:
+        return "string", raw
+    if first in '"`':
+        return "quoted", raw
+    if first.isalpha() or first == "_" or first > "\x7f":
+        return "word", raw
+    return "symbol", raw
+
+
+_CLOSED = re.compile(
+    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|--[^\n]*|/\*.*?\*/|(\$\w*\$).*?\1""",
+    re.DOTALL,
+)
+_OPENING = re.compile(r"""['"`]|/\*|\$\w*\$""")
+
+
+def _never_closed(text: str) -> int:
+    """Where the quote or comment opens that is never closed."""
+    position = 0
+    while opening := _OPENING.search(text, position):
+        closed = _CLOSED.match(text, opening.start())
+        if closed is None:
+            return opening.start()
+        position = closed.end()
+    return 0
+
+
+def identifier(token: Token) -> str:
+    """The name a word or quoted identifier stands for; unquoted ones are not folded."""
+    if token.kind == "quoted":
+        quote = token.text[0]
+        return token.text[1:-1].replace(quote * 2, quote)
+    return token.text
+
+
+def string_value(token: Token) -> str:
+    """The text a string literal stands for."""
+    raw = token.text
+    if raw[0] == "$":
+        tag = raw.index("$", 1) + 1
+        return raw[tag:-tag]
+    opening = raw.index("'")
+    body = raw[opening + 1 : -1].replace("''", "'")
+    return _unescape(body) if raw[:opening].lower() == "e" else body
+
+
+_ESCAPE = re.compile(r"\\(x[0-9a-fA-F]{1,2}|u[0-9a-fA-F]{4}|U[0-9a-fA-F]{8}|[0-7]{1,3}|.)", re.DOTALL)
+_CONTROLS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
+
+
+def _unescape(body: str) -> str:
+    def decode(match: re.Match[str]) -> str:
+        escape = match.group(1)
+        if escape[0] in "xuU" and len(escape) > 1:
+            code = int(escape[1:], 16)
+        elif escape[0] in "01234567":
+            code = int(escape, 8)
+        else:
+            return _CONTROLS.get(escape, escape)
+        return chr(code) if code <= 0x10FFFF else ""
+
+    return _ESCAPE.sub(decode, body)
+
+
+def match_brackets(tokens: Sequence[Token]) -> dict[int, int] | int:
+    """Index of the closing bracket by the index of its opening one; the index of the token at fault where they do not pair."""
+    closing = {")": "(", "]": "[", "}": "{"}
+    pairs: dict[int, int] = {}
+    stack: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind != "symbol":
+            continue
+        if token.text in "([{":
+            stack.append(index)
+        elif token.text in closing:
+            if not stack or tokens[stack[-1]].text != closing[token.text]:
+                return index
+            pairs[stack.pop()] = index
+    return stack[-1] if stack else pairs
+
+
+def span_of(tokens: Sequence[Token], first: int, end: int) -> Span:
+    """The characters from token ``first`` to the one before ``end``."""
+    return Span(tokens[first].start, tokens[end - 1].end)
+
+
+def column_name(text: str, dialect: str = "duckdb") -> tuple[str, ...] | None:
+    """The parts of a text that is nothing but a column reference (``a``, ``t."b"``), else None."""
+    tokens = tokenize(text, dialect)
+    if len(tokens) % 2 == 0:
+        return None
+    names, dots = tokens[::2], tokens[1::2]
+    if any(token.text != "." or token.kind != "symbol" for token in dots):
+        return None
+    if any(token.kind not in ("word", "quoted") for token in names):
+        return None
+    if len(names) == 1 and names[0].upper in _CONSTANT_WORDS:
+        return None
+    return tuple(identifier(token) for token in names)
+
+
+_CONSTANT_WORDS = frozenset(
+    {
+        "NULL",
+        "TRUE",
+        "FALSE",
+        "DEFAULT",
+        "CURRENT_DATE",
+        "CURRENT_TIME",
+        "CURRENT_TIMESTAMP",
+        "CURRENT_USER",
+        "LOCALTIMESTAMP",
+    }
+)
+
+
+def substitute(expression: str, columns: Mapping[str, str], dialect: str = "duckdb") -> str:
+    """The expression with unqualified column names replaced by other SQL: names match exactly, else in another case if unique.
+
+    A name before ``(`` is a function's, one after ``.`` or ``AS`` or before ``:`` a field's or alias's: those stay.
+    """
+    folded: dict[str, list[str]] = {}
+    for name in columns:
+        folded.setdefault(name.casefold(), []).append(name)
+    tokens = tokenize(expression, dialect)
+    pieces: list[str] = []
+    position = 0
+    for index, token in enumerate(tokens):
+        if token.kind not in ("word", "quoted") or not _is_column_position(tokens, index):
+            continue
+        name = identifier(token)
+        same = [name] if name in columns else folded.get(name.casefold(), [])
+        if len(same) == 1:
+            pieces += [expression[position : token.start], columns[same[0]]]
+            position = token.end
+    return "".join([*pieces, expression[position:]])
+
+
+def _is_column_position(tokens: Sequence[Token], index: int) -> bool:
+    before = tokens[index - 1].upper if index else ""
+    after = tokens[index + 1].upper if index + 1 < len(tokens) else ""
+    return before not in (".", "AS", "::") and after not in ("(", ":", ":=", "=>")
