@@ -1,0 +1,206 @@
+"""DuckDB as an engine: one user's connection in, rows, Arrow batches and facts about queries out.
+
+What is particular to DuckDB 2.0 and decides the shape of this file:
+
+* A relation's Arrow reader owns the connection until it is read to its end or closed; other calls fail meanwhile. A result
+  of ``execute`` does so for relations only: the next ``execute`` replaces it.
+* Any error inside an explicit transaction aborts it, except one met while binding: ``columns`` is safe at any time.
+* Names that the catalog does not know are looked up as Python variables of the frame that calls DuckDB. So every call is
+  made from a frame that shows the user's variables (see ``seeing``) and none of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from types import FrameType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from sqlml.engines.duckdb_errors import engine_error
+from sqlml.engines.duckdb_plans import PlanFacts, read_plan
+from sqlml.engines.engine import Column
+from sqlml.errors import EngineError
+
+_CALL = compile("__sqlml_call__()", "<sqlml>", "eval")
+_UNITS = {"bytes": 1, "byte": 1, "B": 1} | {
+    unit: base**power
+    for power, letter in enumerate("KMGTP", start=1)
+    for base, unit in ((1000, letter + "B"), (1024, letter + "iB"))
+}
+
+
+class DuckDBEngine:
+    """The Engine contract on a DuckDB connection of the user's."""
+
+    dialect = "duckdb"
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self.connection = connection
+        self._frame: FrameType | None = None
+
+    @contextmanager
+    def seeing(self, frame: FrameType | None) -> Iterator[None]:
+        """Let DuckDB find data frames among the variables of ``frame``, as it does for its direct caller."""
+        before, self._frame = self._frame, frame
+        try:
+            yield
+        finally:
+            self._frame = before
+
+    def call(self, function: Callable[..., Any], *arguments: Any, sql: str = "", **keywords: Any) -> Any:
+        """Call into DuckDB from a frame with the user's variables; its errors become EngineError with a position in ``sql``."""
+        frame = self._frame
+        visible: dict[str, Any] = {} if frame is None else dict(frame.f_locals)
+        visible["__sqlml_call__"] = partial(function, *arguments, **keywords)  # in C: no frame of ours in between
+        try:
+            return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
+        except (duckdb.Error, OSError) as error:
+            raise engine_error(error, sql) from error
+
+    def run(self, sql: str, parameters: Sequence[Any] | None = None) -> None:
+        """Execute for effect; the result, if any, is discarded and the connection is free afterwards."""
+        self.call(self.connection.execute, sql, _values(parameters), sql=sql)
+        self.call(self.connection.complete, sql=sql)
+
+    def rows(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+        """All rows of a small result."""
+        self.call(self.connection.execute, sql, _values(parameters), sql=sql)
+        rows: list[tuple[Any, ...]] = self.call(self.connection.fetchall, sql=sql)
+        return rows
+
+    def columns(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Column]:
+        """Names and types of a query's result without running it; never aborts a transaction.
+
+        Without their values, parameters in the select list leave the columns unknown.
+        """
+        bind = self.connection._bind  # noqa: SLF001  DESCRIBE would be a statement, and takes no parameters
+        names, types, *_ = self.call(bind, sql, values=_values(parameters), sql=sql)
+        return [Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True)]
+
+    def stream(
+        self, sql: str, rows_per_batch: int = 65_536, parameters: Sequence[Any] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """The result as Arrow batches in the query's order; the connection is busy until the end or ``close``."""
+        self.connection.abort()  # an unread result of ``execute`` would block the reader
+        relation = self.call(self.connection.sql, sql, params=_values(parameters), sql=sql)
+        reader = self.call(relation.to_arrow_reader, rows_per_batch, sql=sql)
+        try:
+            while (batch := self._next_batch(reader, sql)) is not None:
+                yield batch
+        finally:
+            reader.close()
+
+    def _next_batch(self, reader: pa.RecordBatchReader, sql: str) -> pa.RecordBatch | None:
+        try:
+            return reader.read_next_batch()
+        except StopIteration:
+            return None
+        except (duckdb.Error, OSError, pa.ArrowException) as error:
+            raise engine_error(error, sql) from error
+
+    def in_transaction(self) -> bool:
+        """Whether the user has an explicit transaction open, also one that an error aborted."""
+        query = "SELECT system.main.txid_current()"
+        try:
+            # Outside a transaction each statement has an id of its own.
+            return self.rows(query) == self.rows(query)
+        except EngineError as error:
+            if error.sqlstate == "25P02":
+                return True
+            raise
+
+    def begin(self) -> None:
+        """Open an explicit transaction."""
+        self.call(self.connection.begin)
+
+    def commit(self) -> None:
+        """Commit the explicit transaction; after an error it is rolled back and closed."""
+        self.call(self.connection.commit)
+
+    def rollback(self) -> None:
+        """Undo and close the explicit transaction, if one is open."""
+        try:
+            self.call(self.connection.rollback)
+        except EngineError as error:
+            if error.sqlstate != "25P01":
+                raise
+
+    def current_database(self) -> str:
+        """The database that unqualified names live in."""
+        return str(self.rows("SELECT system.main.current_database()")[0][0])
+
+    def current_schema(self) -> str:
+        """The schema that unqualified names are created in."""
+        return str(self.rows("SELECT system.main.current_schema()")[0][0])
+
+    def has_database(self, database: str) -> bool:
+        """Whether a database of that name is attached."""
+        query = "SELECT 1 FROM system.main.duckdb_databases() WHERE lower(database_name) = lower(?)"
+        return bool(self.rows(query, [database]))
+
+    def is_read_only(self, database: str) -> bool:
+        """Whether the database was opened or attached for reading only."""
+        query = "SELECT readonly FROM system.main.duckdb_databases() WHERE lower(database_name) = lower(?)"
+        return any(row[0] for row in self.rows(query, [database]))
+
+    def schema_exists(self, database: str, schema: str) -> bool:
+        """Whether the database has the schema, in the caller's transaction."""
+        query = (
+            "SELECT 1 FROM system.main.duckdb_schemas() "
+            "WHERE lower(database_name) = lower(?) AND lower(schema_name) = lower(?)"
+        )
+        return bool(self.rows(query, [database, schema]))
+
+    def relation_exists(self, parts: tuple[str, ...]) -> bool:
+        """Whether a name, qualified or found on the search path, is a table or view."""
+        kind = self.call(self.connection._table_kind, parts)  # noqa: SLF001  runs no statement, so it aborts nothing
+        return bool(kind != "none")
+
+    def keeps_row_order(self, sql: str) -> bool:
+        """Whether two runs over the same data give the same sequence of rows."""
+        return self._facts(sql).keeps_row_order
+
+    def is_volatile(self, sql: str) -> bool:
+        """Whether two runs in one snapshot can differ in the rows they give."""
+        return self._facts(sql).is_volatile
+
+    def _facts(self, sql: str) -> PlanFacts:
+        return read_plan(sql, self.rows)
+
+    def memory_limit(self) -> int:
+        """DuckDB's memory limit in bytes."""
+        text = str(self.rows("SELECT system.main.current_setting('memory_limit')")[0][0])
+        match = re.fullmatch(r"([\d.]+) ?(\w+)", text)
+        if match is None or match[2] not in _UNITS:
+            raise EngineError(f'cannot read the memory limit "{text}"')
+        return int(float(match[1]) * _UNITS[match[2]])
+
+    def time_zone(self) -> str:
+        """The session's time zone."""
+        return str(self.rows("SELECT system.main.current_setting('TimeZone')")[0][0])
+
+    def version(self) -> str:
+        """DuckDB's version, such as 2.0.0."""
+        return duckdb.__version__
+
+    def quote(self, *parts: str) -> str:
+        """A quoted, qualified identifier."""
+        return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+    def interrupt(self) -> None:
+        """Stop what the connection is running; may be called from any thread."""
+        self.connection.interrupt()
+
+
+def _values(parameters: Sequence[Any] | None) -> list[Any] | None:
+    return None if parameters is None else list(parameters)
+
+
+def _type_text(sql_type: Any) -> str:
+    """A type in DuckDB's words; the NULL type prints itself quoted, since it would be a keyword."""
+    return str(sql_type).strip('"') if str(sql_type) in ('"NULL"', "UNKNOWN") else str(sql_type)
