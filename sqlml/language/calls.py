@@ -17,6 +17,7 @@ from sqlml.language.words import (
     DATA_FUNCTIONS,
     MODEL_FREE_FUNCTIONS,
     QUERY_STARTS,
+    RESERVED,
     SCALAR_FUNCTIONS,
     TABLE_FUNCTIONS,
 )
@@ -67,7 +68,7 @@ class CallReader:
 
     def read(self, candidate: Candidate, place: Place) -> Call | ModelName | None:
         """The call; the name alone where it would be ours if such a model existed; None where it is the engine's."""
-        claim = self._claim(candidate, place)
+        claim = self._claim(candidate)
         if claim is not True:
             return claim or None
         name = candidate.function
@@ -80,24 +81,19 @@ class CallReader:
     def _reader(self, candidate: Candidate) -> Reader:
         return Reader(self.text, self.tokens, candidate.opening + 1, self.brackets[candidate.opening], self.dialect)
 
-    def _claim(self, candidate: Candidate, place: Place) -> bool | ModelName:
+    def _claim(self, candidate: Candidate) -> bool | ModelName:
         """MODEL after the bracket makes a call ours; a name makes it ours if a model has that name."""
         reader = self._reader(candidate)
-        first = reader.peek()
+        first, second = reader.peek(), reader.peek(1)
         if candidate.spelling == "model_free":
             return first.kind == "string"
-        if first.upper == "MODEL" and reader.peek(1).kind in ("word", "quoted", "string"):
-            return True
+        if first.upper == "MODEL" and second.kind in ("word", "quoted", "string"):
+            return candidate.spelling == "ml" or second.upper not in _OPERATOR_WORDS
         if candidate.spelling == "ml" and candidate.function in DATA_FUNCTIONS and first.upper in ("TABLE", "("):
             return True
         known = TABLE_FUNCTIONS if candidate.spelling == "ml" else SCALAR_FUNCTIONS
-        if candidate.function not in known or first.kind not in ("word", "quoted", "string"):
-            return False
-        try:
-            name = reader.model_name()
-        except SqlSyntaxError:
-            return False
-        if not reader.at_end() and reader.peek().upper not in (",", "USING"):
+        name = _leading_name(reader) if candidate.function in known else None
+        if name is None:
             return False
         return True if self.is_model(name.parts) else name
 
@@ -302,4 +298,15 @@ class CallReader:
         )
 
 
+def _leading_name(reader: Reader) -> ModelName | None:
+    """A model's name if that is what comes before the first comma, USING or the end."""
+    try:
+        name = reader.model_name()
+    except SqlSyntaxError:
+        return None
+    return name if reader.at_end() or reader.peek().upper in (",", "USING") else None
+
+
+# Words that make MODEL a column's name in front of them: predict(model IS NULL).
+_OPERATOR_WORDS = RESERVED | frozenset({"BETWEEN", "GLOB", "ILIKE", "IS", "ISNULL", "LIKE", "NOTNULL", "SIMILAR"})
 _INPUT = "TABLE name, (query) or STRUCT(...)"

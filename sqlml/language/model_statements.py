@@ -65,7 +65,8 @@ def _grants_on_model(reader: Reader) -> bool:
     ahead = 1
     while reader.peek(ahead).kind != "symbol" or reader.peek(ahead).upper == ",":
         if reader.peek(ahead).upper == "ON":
-            return reader.peek(ahead + 1).upper == "MODEL"
+            name = reader.peek(ahead + 2)  # GRANT SELECT ON model TO joe is about a table
+            return reader.peek(ahead + 1).upper == "MODEL" and name.kind in ("word", "quoted") and name.upper != "TO"
         ahead += 1
     return False
 

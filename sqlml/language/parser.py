@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -12,9 +12,19 @@ from sqlml.language.calls import CallReader, Candidate, IsModel, find_candidates
 from sqlml.language.changes import StatementWalker
 from sqlml.language.model_statements import is_model_statement, read_model_statement
 from sqlml.language.reader import Reader
-from sqlml.language.statements import Call, CreateModel, EngineStatement, ModelName, ModelStatement, Span, Statement
+from sqlml.language.statements import (
+    AlterModel,
+    Call,
+    CreateModel,
+    EngineStatement,
+    ImportModel,
+    ModelName,
+    Span,
+    Statement,
+)
 from sqlml.language.tokens import Token, identifier, match_brackets, tokenize
 from sqlml.language.walking import Environment
+from sqlml.language.words import QUERY_STARTS
 
 Stores = Literal["view", "macro", "prepare", "table", "index", "trigger"]
 _STORED: dict[str, Stores] = {
@@ -36,18 +46,48 @@ def parse(text: str, dialect: str, is_model: IsModel) -> list[Statement]:
     """All statements of a text, at least one.
 
     ``is_model`` is asked about the names in ``PREDICT(name, ...)`` only: with MODEL before the name the call is ours anyway.
-    Spans of engine statements reach from one semicolon to the next, so that the engine gets its comments and line numbers.
+    A model that an earlier statement of the text creates counts as one. Spans of engine statements reach from one semicolon
+    to the next, so that the engine gets its comments and line numbers.
     """
+    created: list[tuple[str, ...]] = []
+
+    def is_known(parts: tuple[str, ...]) -> bool:
+        return any(_same_model(parts, name) for name in created) or is_model(parts)
+
+    statements: list[Statement] = []
+    for piece, span in _pieces(text, dialect):
+        statement = _statement(text, piece, span, dialect, is_known)
+        if isinstance(statement, CreateModel | ImportModel):
+            created.append(statement.name.parts)
+        elif isinstance(statement, AlterModel) and statement.new_name:
+            created.append(statement.new_name.parts)
+        statements.append(statement)
+    return statements
+
+
+def parse_each(text: str, dialect: str, is_model: IsModel) -> Iterator[Statement]:
+    """The statements of a text one by one, for running them: the whole text is checked before the first is given out, and
+    ``is_model`` is asked about a statement's names only when those before it have run."""
+    first, *others = parse(text, dialect, is_model)
+    pieces = _pieces(text, dialect)
+    yield first
+    for (piece, span), _ in zip(pieces[1:], others, strict=True):
+        yield _statement(text, piece, span, dialect, is_model)
+
+
+def _same_model(name: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    """Whether two names end alike, as far as both are qualified."""
+    length = min(len(name), len(other))
+    return [part.casefold() for part in name[-length:]] == [part.casefold() for part in other[-length:]]
+
+
+def _pieces(text: str, dialect: str) -> list[tuple[list[Token], Span]]:
     try:
-        tokens = tokenize(text, dialect)
+        return _split(text, tokenize(text, dialect))
     except SqlSyntaxError:
         if _OURS.search(text):
             raise
-        return [EngineStatement(Span(0, len(text)), "")]
-    try:
-        return [_statement(text, piece, span, dialect, is_model) for piece, span in _split(text, tokens)]
-    except RecursionError:
-        raise SqlSyntaxError("the statement is nested too deeply", position=0, text=text) from None
+        return [([], Span(0, len(text)))]
 
 
 def _split(text: str, tokens: Sequence[Token]) -> list[tuple[list[Token], Span]]:
@@ -70,6 +110,14 @@ def _split(text: str, tokens: Sequence[Token]) -> list[tuple[list[Token], Span]]
 def _statement(text: str, tokens: list[Token], span: Span, dialect: str, is_model: IsModel) -> Statement:
     if not tokens:
         return EngineStatement(span, "")
+    try:
+        return _read_statement(text, tokens, span, dialect, is_model)
+    except RecursionError:
+        message = "the statement is nested too deeply"
+        raise SqlSyntaxError(message, position=tokens[0].start, text=text) from None
+
+
+def _read_statement(text: str, tokens: list[Token], span: Span, dialect: str, is_model: IsModel) -> Statement:
     reader = Reader(text, tokens, 0, len(tokens), dialect)
     if is_model_statement(reader):
         statement = read_model_statement(reader)
@@ -84,17 +132,17 @@ def _statement(text: str, tokens: list[Token], span: Span, dialect: str, is_mode
 def _engine_statement(text: str, tokens: list[Token], span: Span, dialect: str, is_model: IsModel) -> EngineStatement:
     reader = Reader(text, tokens, 0, len(tokens), dialect)
     explains = reader.sees("EXPLAIN")
-    prepares = _skip_wrappers(reader)
-    if (explains or prepares) and is_model_statement(reader):
+    prepared = _skip_wrappers(reader)
+    if (explains or prepared) and is_model_statement(reader):
         verb = "explained" if explains else "prepared"
         raise reader.error_at(f"a model statement cannot be {verb}", reader.peek().start)
-    stores, name, temporary = _stored(reader)
+    stores, name, temporary = ("prepare", prepared, True) if prepared else _stored(reader)
     calls, rejected = _calls(text, tokens, reader.index, dialect, is_model)
     return EngineStatement(
         span,
         tokens[0].upper,
         calls,
-        "prepare" if prepares else stores,
+        stores,
         name,
         temporary,
         explains,
@@ -103,32 +151,38 @@ def _engine_statement(text: str, tokens: list[Token], span: Span, dialect: str, 
     )
 
 
-def _skip_wrappers(reader: Reader) -> bool:
-    """Past EXPLAIN [ANALYZE] [(...)] and PREPARE name [(...)] AS; whether there was a PREPARE."""
-    prepares = False
+def _skip_wrappers(reader: Reader) -> tuple[str, ...]:
+    """Past EXPLAIN [ANALYZE] [(...)] and PREPARE name [(...)] AS; the prepared statement's name, if there is one."""
+    prepared: tuple[str, ...] = ()
     while True:
         if reader.accept("EXPLAIN"):
             while reader.peek().upper in ("ANALYZE", "ANALYSE", "VERBOSE"):
                 reader.take()
-            if reader.sees("(") and reader.peek(1).upper not in ("SELECT", "FROM", "WITH", "VALUES", "TABLE", "("):
+            if reader.sees("(") and reader.peek(1).upper not in QUERY_STARTS | {"("}:
                 _skip_brackets(reader)
         elif reader.sees("PREPARE") and reader.peek(1).kind in ("word", "quoted"):
+            prepared = (identifier(reader.peek(1)),)
             reader.index += 2
             if reader.sees("("):
                 _skip_brackets(reader)
             reader.accept("AS")
-            prepares = True
         else:
-            return prepares
+            return prepared
 
 
 def _skip_brackets(reader: Reader) -> None:
-    while not reader.at_end() and reader.take().upper != ")":
-        pass
+    depth = 0
+    while not reader.at_end():
+        word = reader.take().upper
+        depth += (word == "(") - (word == ")")
+        if depth == 0:
+            return
 
 
 def _stored(reader: Reader) -> tuple[Stores | None, tuple[str, ...], bool]:
-    """What a CREATE stores, its name, and whether it is temporary; CREATE TABLE ... AS stores no text."""
+    """What a CREATE stores, its name, and whether it is temporary; CREATE TABLE ... AS stores no text, ALTER TABLE may."""
+    if reader.sees("ALTER", "TABLE"):
+        return "table", _qualified(reader, 4 if reader.peek(2).upper == "IF" else 2)[0], False
     if not reader.sees("CREATE"):
         return None, (), False
     ahead, temporary = 1, False
@@ -216,6 +270,3 @@ def _refuse_unbalanced(text: str, tokens: list[Token], candidates: list[Candidat
     token = tokens[fault]
     message = f'"{token.text}" is never closed' if token.text in "([{" else f'"{token.text}" closes nothing'
     raise SqlSyntaxError(message, position=token.start, text=text)
-
-
-__all__ = ["IsModel", "ModelStatement", "parse"]

@@ -54,21 +54,14 @@ class Reader:
 
     def error(self, expected: str, *, hint: str | None = None) -> SqlSyntaxError:
         """``expected X, found Y`` at the current token."""
-        if self.at_end():
-            return self.error_at(
-                f"expected {expected}, found the end of the statement", self.last_position(), hint=hint
-            )
-        token = self.peek()
+        if self.index >= len(self.tokens):
+            end = self.tokens[-1].end if self.tokens else 0
+            return self.error_at(f"expected {expected}, found the end of the statement", end, hint=hint)
+        token = self.tokens[self.index]
         return self.error_at(f"expected {expected}, found {token_words(token)}", token.start, hint=hint)
 
     def error_at(self, message: str, position: int, *, hint: str | None = None) -> SqlSyntaxError:
         return SqlSyntaxError(message, hint=hint, position=position, text=self.text)
-
-    def last_position(self) -> int:
-        """Where the text of this reader is over."""
-        if self.end < len(self.tokens):
-            return self.tokens[self.end].start
-        return self.tokens[self.end - 1].end if self.end else 0
 
     def expect_end(self, *, hint: str | None = None) -> None:
         if not self.at_end():

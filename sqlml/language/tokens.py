@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sqlglot import Tokenizer, TokenType
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import TokenError
-from sqlglot.tokens import Tokenizer, TokenType
 
 from sqlml.errors import SqlSyntaxError
 from sqlml.language.statements import Span
@@ -102,8 +102,14 @@ def tokenize(text: str, dialect: str = "duckdb") -> list[Token]:
     for item in found:
         start, end = item.start, item.end + 1
         kind, raw = _classify(text, start, end, item.token_type in _STRINGS)
-        tokens.append(Token(kind, raw, raw.upper() if kind in ("word", "symbol") else "", start, end))
+        tokens.append(Token(kind, raw, _upper(kind, raw), start, end))
     return tokens
+
+
+def _upper(kind: Kind, raw: str) -> str:
+    if kind not in ("word", "symbol"):
+        return ""
+    return raw.upper() if raw.isascii() else raw  # keywords are ASCII to the engines: a dotless i in LIKE makes a name
 
 
 def _classify(text: str, start: int, end: int, is_string: bool) -> tuple[Kind, str]:
