@@ -163,7 +163,7 @@ def cpu_features() -> frozenset[str]:
 
 
 @intrinsic
-def pointer(typing_context, address, dtype):  # noqa: D417
+def pointer(typing_context, address, dtype):
     """Take an integer for the address of values of a type, such as ``np.float64``."""
     kind = numba.types.CPointer(dtype.dtype)
 

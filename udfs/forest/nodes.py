@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from udfs.errors import ArtifactError
+from udfs.forest.coded import code_forest
 from udfs.forest.objective import parse_objective
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 # Words of the head. Offsets are in bytes from the start of the image.
 N_FEATURES, OUTPUTS, TREES, DIVISOR, OBJECTIVE, PARAMETER, METHOD = range(1, 8)
 PLAIN = 8  # first of the offsets of the plain walk's arrays, in the order of plain_sections
+CODED = 20  # first of the offsets of the coded walk's arrays, in the order of coded.Sections
+CODED_FEATURES, CODED_COLUMNS, CODED_SETS, FEWEST_ROWS = range(32, 36)
 HEAD_WORDS = 64
 MAGIC = 0x54534552_4F464C4D
 ALIGNMENT = 64
@@ -50,8 +53,11 @@ class ImageWriter:
         return image
 
 
-def build_forest_image(forest: Forest, n_features: int) -> npt.NDArray[np.int64]:
-    """Lay out a checked forest for the kernels; keep the array alive as long as its address is in use."""
+def build_forest_image(forest: Forest, n_features: int, *, allow_coded: bool = True) -> npt.NDArray[np.int64]:
+    """Lay out a checked forest for the kernels; keep the array alive as long as its address is in use.
+
+    Without ``allow_coded`` the kernel takes the plain walk, which any forest can take.
+    """
     if len(forest.trees) % forest.outputs:
         raise ArtifactError(f"the forest has {len(forest.trees)} trees, wanted a multiple of {forest.outputs}")
     code, parameter = parse_objective(forest.objective, forest.outputs)
@@ -62,8 +68,20 @@ def build_forest_image(forest: Forest, n_features: int) -> npt.NDArray[np.int64]
     head[DIVISOR] = len(forest.trees) // forest.outputs if forest.average_output else 0
     head[OBJECTIVE] = code
     head[PARAMETER] = np.float64(parameter).view(np.int64)
-    for word, values in enumerate(plain_sections(forest), start=PLAIN):
+    plain = plain_sections(forest)
+    for word, values in enumerate(plain, start=PLAIN):
         writer.add(word, values)
+    coded = code_forest(forest, plain) if allow_coded else None
+    if coded is not None:
+        head[METHOD] = 1
+        head[CODED_FEATURES], head[CODED_COLUMNS], head[CODED_SETS] = (
+            len(coded.arrays[0]),
+            coded.columns,
+            coded.most_sets,
+        )
+        head[FEWEST_ROWS] = max(1, sum(len(tree.leaf_value) for tree in forest.trees) // len(forest.trees) // 8)
+        for word, values in enumerate(coded.arrays, start=CODED):
+            writer.add(word, values)
     return writer.finish()
 
 

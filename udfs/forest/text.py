@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +137,7 @@ def _numbers(
 
 def _trees(lines: _Lines) -> list[Tree]:
     starts = [i for i, (_, line) in enumerate(lines) if line.startswith("Tree=")] + [len(lines)]
-    return [_tree(lines[start:stop]) for start, stop in zip(starts, starts[1:], strict=False)]
+    return [_tree(lines[start:stop]) for start, stop in itertools.pairwise(starts)]
 
 
 def _tree(lines: _Lines) -> Tree:

@@ -1,0 +1,361 @@
+"""A forest over byte codes: every numeric test becomes ``code > threshold`` of one byte, every tree a list of nodes in preorder.
+
+A feature's value is replaced by its rank among all thresholds of that feature, which loses nothing: ``x <= t`` holds if and
+only if fewer thresholds are below ``x`` than ``t``'s index plus one. A column of codes serves up to 255 thresholds and one way
+to treat missing values; a feature gets as many columns as it needs, often one. The categories of a feature are first merged into
+classes that no set of the forest tells apart, and a set becomes a table from class to 0 (left) or 1 (right).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from udfs.forest.lanes import BLOCK, HAS_PERMUTES, NEAR_ZERO, TOP_KEY
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from udfs.model import Forest
+
+    Ints = npt.NDArray[np.int64]
+
+CUTS = 255  # thresholds a column of bytes can tell apart
+MAX_LEAVES = 256
+MAX_CLASSES = 8 * 256
+MAX_MEMBERSHIPS = 1 << 27
+MAX_BUCKETS = 2048
+# Ways to treat missing values: none (NaN is 0), zero or NaN goes left / right, NaN goes left / right.
+ORDINARY, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, CATEGORY = range(6)
+# Words of a coded feature's record.
+(
+    FEATURE, FIRST_COLUMN, COLUMNS, LOW, SCALE, LAST, BY_BITS, STARTS, CUT, STEP, CLASSES, CATEGORIES,
+    KEY_LOW, KEY_SCALE, KEY_APART, KEY_BY_BITS,
+) = range(16)  # fmt: skip
+FEATURE_WORDS = 16
+COLUMN_WORDS = 4  # base, missing (0 none, 1 zero or NaN, 2 NaN), code of the missing, levels of the search over keys
+TREE_WORDS = 6  # nodes (offset), count, planes (offset), leaf capacity, first set, sets
+SET_WORDS = 4  # class column, table (offset), number within the tree, 0
+TABLE_BYTES = 256  # of a set: a bit for every class
+KEY_TABLE = 256  # 16-bit keys of a column's cuts, as a search tree in breadth-first order from 1 on
+
+
+@dataclass
+class Shape:
+    """All trees' nodes side by side, with places in preorder and leaves numbered from left to right in every tree."""
+
+    leaves: Ints
+    tree: Ints  # of a node
+    first: Ints  # first leaf of a node's subtree
+    middle: Ints  # first leaf of its right subtree
+    place: Ints  # in preorder
+    leaf_place: Ints
+
+
+@dataclass
+class Sections:
+    """What the coded walk reads: arrays for the image, in the order of the head's words, and two counts for it."""
+
+    columns: int
+    most_sets: int
+    arrays: list[npt.NDArray[Any]]
+
+
+def forest_shape(forest: Forest, roots: Ints, left: Ints, right: Ints) -> Shape:
+    """Number nodes and leaves, level by level over all trees at once; children are counted over all trees."""
+    leaves = np.array([len(tree.leaf_value) for tree in forest.trees], np.int64)
+    tree = np.repeat(np.arange(len(leaves)), leaves - 1)
+    levels = []
+    level = roots[roots >= 0]
+    while len(level):
+        levels.append(level)
+        children = np.concatenate((left[level], right[level]))
+        level = children[children >= 0]
+    below = np.ones(len(left) + 1, np.int64)  # leaves below a node; the last entry stands for any leaf
+    for level in reversed(levels):
+        below[level] = below[np.maximum(left[level], -1)] + below[np.maximum(right[level], -1)]
+    first = np.zeros(len(left), np.int64)
+    place = np.zeros(len(left), np.int64)
+    middle = np.zeros(len(left), np.int64)
+    leaf_place = np.zeros(int(leaves.sum()), np.int64)
+    for level in levels:
+        left_leaves = below[np.maximum(left[level], -1)]
+        middle[level] = first[level] + left_leaves
+        # A subtree of k leaves has k - 1 nodes, and the left one comes right after its parent.
+        for child, leaf, node in (
+            (left[level], first[level], place[level] + 1),
+            (right[level], middle[level], place[level] + left_leaves),
+        ):
+            inner = child >= 0
+            first[child[inner]], place[child[inner]] = leaf[inner], node[inner]
+            leaf_place[~child[~inner]] = leaf[~inner]
+    return Shape(leaves, tree, first, middle, place, leaf_place)
+
+
+def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | None:
+    """Lay the forest out for the coded walk, or None where its trees, sets or columns are too large for it."""
+    roots, feature, decision, left, right, set_start, set_words, threshold, values, words = plain
+    if not len(feature) or max(len(tree.leaf_value) for tree in forest.trees) > MAX_LEAVES:
+        return None
+    shape = forest_shape(forest, roots.astype(np.int64), left.astype(np.int64), right.astype(np.int64))
+    mode = _modes(decision)
+    cuts = _moved_off_zero(threshold)
+    coder = _Coder()
+    column = np.zeros(len(feature), np.int64)
+    code = np.zeros(len(feature), np.int64)
+    table = np.zeros((len(feature), SET_WORDS), np.int64)
+    for number in np.unique(feature).tolist():
+        numeric = np.flatnonzero((feature == number) & (mode != CATEGORY))
+        if len(numeric):
+            column[numeric], code[numeric] = coder.add_numeric(number, cuts[numeric], mode[numeric])
+        sets = np.flatnonzero((feature == number) & (mode == CATEGORY))
+        if len(sets):
+            entries = coder.add_categorical(number, set_start[sets], set_words[sets], words)
+            if entries is None:
+                return None
+            table[sets] = entries
+    return _assemble(shape, coder, mode == CATEGORY, column, code, table, values)
+
+
+def _modes(decision: npt.NDArray[np.int32]) -> Ints:
+    missing, goes_right = (decision >> 2) & 3, (decision & 2) == 0
+    modes = np.select([missing == 1, missing == 2], [ZERO_LEFT + goes_right, NAN_LEFT + goes_right], ORDINARY)
+    return np.where(decision & 1, CATEGORY, modes).astype(np.int64)
+
+
+def _moved_off_zero(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """LightGBM takes values within its zero threshold for 0: move thresholds that would tell them apart to the range's ends."""
+    below = np.nextafter(-NEAR_ZERO, -np.inf)
+    small = np.abs(threshold) <= NEAR_ZERO
+    return np.where(small, np.where(threshold >= 0, NEAR_ZERO, below), threshold)
+
+
+class _Coder:
+    """Gathers the columns of codes, feature by feature."""
+
+    def __init__(self) -> None:
+        self.features: list[list[int]] = []
+        self.columns: list[list[int]] = []
+        self.starts: list[npt.NDArray[np.int32]] = []
+        self.cuts: list[npt.NDArray[np.float64]] = []
+        self.classes: list[npt.NDArray[np.uint16]] = []
+        self.tables: list[npt.NDArray[np.uint8]] = []
+        self.keys: list[npt.NDArray[np.uint16]] = []
+
+    def add_numeric(self, feature: int, cuts: npt.NDArray[np.float64], mode: Ints) -> tuple[Ints, Ints]:
+        """The column and the threshold's code of every numeric node of a feature."""
+        unique, index = np.unique(cuts, return_inverse=True)
+        chunk = index // CUTS
+        pairs, which = np.unique(np.column_stack((mode, chunk)), axis=0, return_inverse=True)
+        first = len(self.columns)
+        mapping = best_keys(unique)
+        for kind, number in pairs.tolist():
+            missing = 0 if kind == ORDINARY else 1 if kind in {ZERO_LEFT, ZERO_RIGHT} else 2
+            table, levels = search_tree(mapping.keys[number * CUTS : (number + 1) * CUTS])
+            self.columns.append([number * CUTS, missing, 255 if kind in {ZERO_RIGHT, NAN_RIGHT} else 0, levels])
+            self.keys.append(table)
+        buckets = best_buckets(unique)
+        record = [feature, first, len(pairs), *buckets.words()]
+        record += [_length(self.starts) * 4, _length(self.cuts) * 8, buckets.step, 0, 0, *mapping.words()]
+        self.features.append(record)
+        self.starts.append(buckets.starts)
+        self.cuts.append(np.concatenate((unique, np.full(2 * max(buckets.step, 1), np.inf))))
+        return first + which.reshape(-1), index.reshape(-1) - chunk * CUTS
+
+    def add_categorical(self, feature: int, start: Any, length: Any, words: npt.NDArray[np.uint32]) -> Ints | None:
+        """The set record of every categorical node of a feature, without the number within its tree."""
+        width = max(int(length.max()), 1)
+        if len(start) * width * 32 > MAX_MEMBERSHIPS:
+            return None
+        padded = np.zeros((len(start), width), np.uint32)
+        for row, (begin, size) in enumerate(zip(start.tolist(), length.tolist(), strict=True)):
+            padded[row, :size] = words[begin : begin + size]
+        members = np.unpackbits(padded.astype("<u4").view(np.uint8), axis=1, bitorder="little")
+        members = np.concatenate((members, np.zeros((len(start), 1), np.uint8)), axis=1)  # the last: any other category
+        signature = np.packbits(members, axis=0).T.copy()
+        kinds, which = np.unique(signature, axis=0, return_inverse=True)
+        if len(kinds) > MAX_CLASSES:
+            return None
+        goes_right = 1 - np.unpackbits(kinds, axis=1, count=len(start)).T
+        first = len(self.columns)
+        self.columns += [[0, 0, 0, 0]] * 2
+        self.keys += [np.zeros(KEY_TABLE, np.uint16)] * 2
+        record = [feature, first, 2, *[0] * 7, _length(self.classes) * 2, members.shape[1] - 1, 0, 0, 0, 0]
+        self.features.append(record)
+        self.classes.append(which.reshape(-1).astype(np.uint16))
+        entries = np.zeros((len(start), SET_WORDS), np.int64)
+        entries[:, 0] = first
+        entries[:, 1] = _length(self.tables) + np.arange(len(start)) * TABLE_BYTES
+        tables = np.zeros((len(start), TABLE_BYTES), np.uint8)
+        packed = np.packbits(goes_right, axis=1, bitorder="little")
+        tables[:, : packed.shape[1]] = packed
+        self.tables.append(tables.reshape(-1))
+        return entries
+
+
+def _length(parts: list[Any]) -> int:
+    return sum(len(part) for part in parts)
+
+
+@dataclass
+class Buckets:
+    """How a value finds its cuts: ``starts[min(max((x - low) * scale, 0), last)]`` are below its bucket, then a search."""
+
+    low: float
+    scale: float
+    by_bits: bool
+    starts: npt.NDArray[np.int32]
+    step: int  # first step of the search: a power of two, or 0 where every bucket is empty
+
+    def words(self) -> list[int]:
+        numbers = np.array([self.low, self.scale, len(self.starts) - 1.0]).view(np.int64)
+        return [*numbers.tolist(), int(self.by_bits)]
+
+
+def ordered_bits(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """A monotone function of doubles that spreads them by magnitude, as the kernel computes it."""
+    bits = values.view(np.int64)
+    return (bits ^ ((bits >> 63) & np.int64(2**63 - 1))).astype(np.float64)
+
+
+def best_buckets(cuts: npt.NDArray[np.float64]) -> Buckets:
+    """The buckets with the shortest search, among these the fewest, for sorted cuts."""
+    best = Buckets(0.0, 0.0, False, np.zeros(1, np.int32), 1 << (len(cuts).bit_length() - 1))
+    finite = cuts[np.isfinite(cuts)]
+    for by_bits in (False, True):
+        where = ordered_bits(cuts) if by_bits else cuts
+        ends = ordered_bits(finite) if by_bits else finite
+        if len(finite) < 2 or not np.isfinite(ends[-1] - ends[0]):
+            continue
+        size = 32
+        while size <= MAX_BUCKETS:
+            found = _buckets(where, float(ends[0]), float(ends[-1]), size, by_bits)
+            if found is not None and found.step < best.step:
+                best = found
+            size *= 2
+    return best
+
+
+def _buckets(where: npt.NDArray[np.float64], low: float, high: float, size: int, by_bits: bool) -> Buckets | None:
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        scale = float(np.float64(size - 1) / np.float64(high - low))
+        if not (np.isfinite(scale) and scale > 0):
+            return None
+        bucket = np.clip((where - low) * scale, 0.0, size - 1.0).astype(np.int64)
+    fullest = int(np.bincount(bucket).max())
+    starts = np.searchsorted(bucket, np.arange(size)).astype(np.int32)
+    return Buckets(low, scale, by_bits, starts, 1 << (fullest.bit_length() - 1))
+
+
+@dataclass
+class Keys:
+    """A monotone map of doubles to 16-bit keys: ``(x - low) * scale + 1`` cut to 0..65534, where ``x`` may be moved first.
+
+    A value whose key is that of no cut is above exactly the cuts with lower keys. With ``apart``, what is not zero moves away
+    from it, and cuts on either side of zero stand between: features are often exactly 0, and cuts often next to it.
+    """
+
+    low: float
+    scale: float
+    apart: float
+    by_bits: bool
+    keys: npt.NDArray[np.uint16]  # of the cuts
+
+    def words(self) -> list[int]:
+        numbers = np.array([self.low, self.scale, self.apart]).view(np.int64)
+        return [*numbers.tolist(), int(self.by_bits)]
+
+    def shared(self) -> float:
+        """An estimate of the share of values with a cut's key, as if data were spread evenly between neighbouring cuts."""
+        gaps = np.diff(self.keys.astype(np.float64))
+        return float(np.mean(1.0 / np.maximum(gaps, 1.0))) if len(gaps) else 0.0
+
+
+def best_keys(cuts: npt.NDArray[np.float64]) -> Keys:
+    """The map of sorted cuts to keys, in values or in their ordered bits, that leaves the fewest values undecided."""
+    found = [keys for by_bits in (False, True) if (keys := _keys(cuts, by_bits)) is not None]
+    return min(found, key=Keys.shared, default=Keys(0.0, 0.0, 0.0, False, np.ones(len(cuts), np.uint16)))
+
+
+def _keys(cuts: npt.NDArray[np.float64], by_bits: bool) -> Keys | None:
+    finite = cuts[np.isfinite(cuts)]
+    small = np.abs(finite) <= -np.nextafter(-NEAR_ZERO, -np.inf)
+    if not len(finite):
+        return None
+    ends = ordered_bits(finite[[0, -1]]) if by_bits else finite[[0, -1]]
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        width = float(ends[1] - ends[0]) or abs(float(ends[0])) or 1.0
+        scale = float(np.float64(65_000) / np.float64(width))
+        apart = 4 / scale if small.any() and not by_bits else 0.0
+        if not (np.isfinite(width) and np.isfinite(scale) and scale > 0 and np.isfinite(apart)):
+            return None
+        where = _moved_apart(cuts, apart) if apart else ordered_bits(cuts) if by_bits else cuts
+        low = float(where[np.isfinite(cuts)][0])
+        keys = np.clip((where - low) * scale + 1.0, 0.0, TOP_KEY)
+    return Keys(low, scale, apart, by_bits, keys.astype(np.uint16))
+
+
+def _moved_apart(cuts: npt.NDArray[np.float64], apart: float) -> npt.NDArray[np.float64]:
+    small = np.abs(cuts) <= -np.nextafter(-NEAR_ZERO, -np.inf)
+    return np.where(small, np.sign(cuts) * (apart / 2), cuts + np.sign(cuts) * apart)
+
+
+def search_tree(keys: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], int]:
+    """Sorted keys as a complete search tree of 5 to 8 levels in breadth-first order, filled up with keys no value has."""
+    levels = max(5, int(len(keys)).bit_length())
+    padded = np.full((1 << levels) - 1, 65535, np.uint16)
+    padded[: len(keys)] = keys
+    table = np.full(KEY_TABLE, 65535, np.uint16)
+    for level in range(levels):
+        first, step = (1 << (levels - 1 - level)) - 1, 1 << (levels - level)
+        table[1 << level : 2 << level] = padded[first::step]
+    return table, levels
+
+
+def _assemble(
+    shape: Shape, coder: _Coder, is_set: npt.NDArray[np.bool_], column: Ints, code: Ints, sets: Ints, values: Any
+) -> Sections:
+    counts = np.maximum(shape.leaves - 1, 1)  # a tree of one leaf has one node that moves no row
+    start = np.concatenate(([0], np.cumsum(counts)))
+    order = np.lexsort((shape.place, shape.tree))
+    set_nodes = order[is_set[order]]
+    per_tree = np.bincount(shape.tree[set_nodes], minlength=len(shape.leaves))
+    first_set = np.concatenate(([0], np.cumsum(per_tree)))
+    sets[set_nodes, 2] = np.arange(len(set_nodes)) - first_set[shape.tree[set_nodes]]
+    column = np.where(is_set, len(coder.columns) + sets[:, 2], column)
+    nodes = np.zeros(int(start[-1]), np.dtype("<u4, u1, u1, u1, u1"))
+    nodes["f1"] = 255
+    at = start[shape.tree] + shape.place
+    nodes["f0"][at] = column * BLOCK
+    nodes["f1"][at], nodes["f2"][at], nodes["f3"][at] = code, shape.first, shape.middle
+    planes, planes_start, capacity = _leaf_planes(shape, values)
+    trees = np.column_stack((start[:-1] * 8, counts, planes_start[:-1], capacity, first_set[:-1], per_tree))
+    arrays: list[npt.NDArray[Any]] = [
+        np.array(coder.features, np.int64),
+        np.array(coder.columns, np.int64),
+        trees.astype(np.int64),
+        nodes,
+        planes,
+        sets[set_nodes],
+        np.concatenate([np.zeros(0, np.int32), *coder.starts]),
+        np.concatenate([np.zeros(0), *coder.cuts]),
+        np.concatenate([np.zeros(0, np.uint16), *coder.classes]),
+        np.concatenate([np.zeros(0, np.uint8), *coder.tables]),
+        np.concatenate(coder.keys),
+    ]
+    return Sections(len(coder.columns), int(per_tree.max()), arrays)
+
+
+def _leaf_planes(shape: Shape, values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint8], Ints, Ints]:
+    """The leaf values of every tree, from left to right: byte by byte for permutes, else as they are."""
+    capacity = np.select([shape.leaves <= 64, shape.leaves <= 128], [64, 128], 256)
+    start = np.concatenate(([0], np.cumsum(capacity * 8)))
+    planes = np.zeros(int(start[-1]), np.uint8)
+    bytes_of = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)
+    owner = np.repeat(np.arange(len(shape.leaves)), shape.leaves)
+    for p in range(8):
+        place = p * capacity[owner] + shape.leaf_place if HAS_PERMUTES else shape.leaf_place * 8 + p
+        planes[start[owner] + place] = bytes_of[:, p]
+    return planes, start, capacity
