@@ -1,6 +1,6 @@
-"""A model to the bytes that are stored, and bytes from anywhere back to a model that cannot harm the process.
+r"""A model to the bytes that are stored, and bytes from anywhere back to a model that cannot harm the process.
 
-    offset 0   magic, 8 bytes: \\x89 S Q M L \\r \\n \\x1a, so that a text-mode copy is noticed
+    offset 0   magic, 8 bytes: \x89 S Q M L \r \n \x1a, so that a text-mode copy is noticed
            8   format version, uint32; flags, uint32 (0)
           16   length of the header, uint64; length of the whole artifact, uint64
           32   the header: JSON in UTF-8 with sorted keys, {"arrays": [[dtype, shape, offset], ...], "model": {...}}
@@ -51,7 +51,8 @@ def write_artifact(model: Model) -> bytes:
     """The artifact of a model; equal models give equal bytes."""
     arrays: list[AnyArray] = []
     content = _encode(model_to_json(model), arrays)
-    places, size = [], 0
+    places: list[list[Any]] = []
+    size = 0
     for array in arrays:
         places.append([array.dtype.name, list(array.shape), size])
         size = _aligned(size + array.nbytes)
@@ -63,8 +64,8 @@ def write_artifact(model: Model) -> bytes:
     buffer = bytearray(total)
     _HEAD.pack_into(buffer, 0, MAGIC, FORMAT_VERSION, 0, len(header), total)
     buffer[_HEAD.size : _HEAD.size + len(header)] = header
-    for array, (_, _, offset) in zip(arrays, places, strict=True):
-        start = first + offset
+    for array, place in zip(arrays, places, strict=True):
+        start = first + int(place[2])
         buffer[start : start + array.nbytes] = array.astype(_DTYPES[array.dtype.name], copy=False).tobytes()
     buffer[-_CHECKSUM:] = hashlib.sha256(memoryview(buffer)[:-_CHECKSUM]).digest()
     return bytes(buffer)
