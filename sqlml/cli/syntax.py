@@ -42,7 +42,7 @@ ALTER MODEL [IF EXISTS] name KEEP n VERSIONS""",
     "DESCRIBE MODEL": Topic("What a model takes, gives and was trained with.", "DESCRIBE MODEL name"),
     "EXPORT MODEL": Topic(
         "Write a version to a file: sqlml's own artifact, or LightGBM's model text.",
-        "EXPORT MODEL name TO 'file' [OPTIONS (format = 'artifact' | 'lightgbm')]",
+        "EXPORT MODEL name TO 'file' [OPTIONS (format = 'sqlml' | 'lightgbm')]",
     ),
     "IMPORT MODEL": Topic(
         "Read a model from a file: an artifact, or any model text of LightGBM.",

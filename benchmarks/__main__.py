@@ -1,0 +1,69 @@
+"""Measures what is asked for, prints the table and writes it into the README.
+
+python -m benchmarks [scoring] [training] [latency] [--rounds N] [--no-write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import re
+from importlib.metadata import version
+from pathlib import Path
+
+from benchmarks import latency, scoring, training
+from benchmarks.measure import Figure
+
+BENCHMARKS = {"scoring": scoring.measure, "training": training.measure, "latency": latency.measure}
+README = Path(__file__).parent.parent / "README.md"
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser("benchmarks", description="Measure the promises about speed and memory.")
+    parser.add_argument("names", nargs="*", choices=[[], *BENCHMARKS], default=[], metavar="|".join(BENCHMARKS))
+    parser.add_argument("--rounds", type=int, default=3, help="how often each contestant runs (default: %(default)s)")
+    parser.add_argument("--no-write", action="store_true", help="leave the README as it is")
+    arguments = parser.parse_args()
+    threads = len(os.sched_getaffinity(0))
+    figures: list[Figure] = []
+    for name in arguments.names or BENCHMARKS:
+        print(f"{name} ...", flush=True)
+        figures += BENCHMARKS[name](threads, arguments.rounds)
+    text = table(figures, threads, arguments.rounds)
+    print("\n" + text)
+    if not arguments.no_write and not arguments.names:
+        write_readme(text)
+
+
+def table(figures: list[Figure], threads: int, rounds: int) -> str:
+    """Markdown, with the machine it was measured on."""
+    lines = ["| what | rival | sqlml | rival | sqlml is | goal |", "|---|---|---:|---:|---:|---:|"]
+    lines += [f"| {f.what} | {f.rival} | {f.ours} | {f.theirs} | **{f.ratio}** | {f.goal} |" for f in figures]
+    versions = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "lightgbm", "numba", "pandas", "pyarrow"))
+    lines += [
+        "",
+        f"Medians of {rounds} on {processor()}, {threads} threads, Python {platform.python_version()}, {versions}.",
+    ]
+    return "\n".join(lines)
+
+
+def processor() -> str:
+    """The processor's name, as Linux knows it."""
+    try:
+        found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        found = None
+    return found[1].strip() if found else platform.processor() or platform.machine()
+
+
+def write_readme(text: str) -> None:
+    """Replace what stands between the markers."""
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    README.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
