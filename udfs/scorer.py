@@ -1,0 +1,211 @@
+"""A model made ready to score: its images in memory, and the one kernel that takes raw rows to predictions, block by block.
+
+    workspace   raw rows | null rows | features | outputs | addresses of the program's rows | operands | scratch rows
+
+An engine's machine code fills the first two parts of a workspace and calls the kernel; Python callers pass Arrow batches to the
+methods of ``Scorer``. Both run the same kernels over the same images, so they give the same bits.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from udfs.columns import BLOCK_ROWS, raw_block, slot_count
+from udfs.errors import InputMismatchError
+from udfs.forest.nodes import build_forest_image
+from udfs.forest.objective import apply_objective
+from udfs.forest.walk import raw_scores
+from udfs.jit import callback, kernel, view
+from udfs.model import Model
+from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
+
+FloatArray = npt.NDArray[np.float64]
+
+# Words of a scorer's head; places are byte offsets into a workspace.
+PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)
+NULLS_AT, FEATURES_AT, OUTPUTS_AT, ROWS_AT, OPERANDS_AT, SCRATCH_AT, SCRATCH_ROWS, WORKSPACE = range(8, 16)
+HEAD_WORDS = 16
+
+# How far a block is taken.
+STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION = range(3)
+ROW_BYTES = 8 * BLOCK_ROWS
+
+
+@kernel
+def score_block(scorer, workspace, n, stage):
+    """Score the first ``n`` rows (at most a block) that a workspace holds; the result is in its feature or output rows."""
+    head = view(scorer, np.int64, HEAD_WORDS)
+    features_at = workspace
+    if head[ALIAS] == 0:
+        features_at = workspace + head[FEATURES_AT]
+        rows = view(workspace + head[ROWS_AT], np.int64, 1 << 40)
+        place_rows(head, workspace, rows)
+        run_block(head[PROGRAM], rows, view(workspace + head[OPERANDS_AT], np.int64, 1 << 40), n)
+    if stage == STAGE_FEATURES:
+        return
+    features = view(features_at, np.float64, (head[FEATURES], BLOCK_ROWS))
+    out = view(workspace + head[OUTPUTS_AT], np.float64, (head[OUTPUTS], BLOCK_ROWS))
+    raw_scores(head[FOREST], features, n, out)
+    if stage == STAGE_PREDICTION:
+        apply_objective(head[FOREST], out, n)
+
+
+@kernel
+def place_rows(head, workspace, rows):
+    """Write the addresses of the program's rows, in the order it numbers them: raw, nulls, features, scratch."""
+    at = 0
+    for k in range(head[SLOTS]):
+        rows[at] = workspace + ROW_BYTES * k
+        at += 1
+    for k in range(head[ARGUMENTS]):
+        rows[at] = workspace + head[NULLS_AT] + BLOCK_ROWS * k
+        at += 1
+    for k in range(head[FEATURES]):
+        rows[at] = workspace + head[FEATURES_AT] + ROW_BYTES * k
+        at += 1
+    for k in range(head[SCRATCH_ROWS]):
+        rows[at] = workspace + head[SCRATCH_AT] + ROW_BYTES * k
+        at += 1
+
+
+def _score(scorer, workspace, n, stage):
+    score_block(scorer, workspace, n, stage)
+
+
+@cache
+def score_address() -> int:
+    """The machine code of ``score_block`` as a C function of four 64-bit integers, for engines."""
+    word = numba.types.int64
+    compiled = callback(numba.types.void(word, word, word, word))(_score)
+    _KEPT.append(compiled)
+    return int(compiled.address)
+
+
+_KEPT: list[Any] = []
+
+
+class Scorer:
+    """A model's images and what Python needs to score Arrow batches; the columns of a batch are the model's arguments."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.outputs = model.forest.outputs
+        self._program = build_program_image(model)
+        self._forest = build_forest_image(model.forest, len(model.features))
+        self._head = np.zeros(HEAD_WORDS, np.int64)
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        head, model = self._head, self.model
+        direct = plain_rows(model)
+        head[PROGRAM] = self._program.ctypes.data
+        head[FOREST] = self._forest.ctypes.data
+        head[SLOTS] = sum(slot_count(argument.kind) for argument in model.arguments)
+        head[ARGUMENTS] = len(model.arguments)
+        head[FEATURES] = len(model.features)
+        head[OUTPUTS] = self.outputs
+        # Where the features are the raw rows, in order, they are read in place.
+        head[ALIAS] = direct is not None and np.array_equal(direct, np.arange(len(direct)))
+        head[SCRATCH_ROWS] = self._program[4]
+        rows = int(head[SLOTS] + head[ARGUMENTS] + head[FEATURES] + head[SCRATCH_ROWS])
+        sizes = [
+            ROW_BYTES * int(head[SLOTS]),
+            BLOCK_ROWS * int(head[ARGUMENTS]),
+            0 if head[ALIAS] else ROW_BYTES * int(head[FEATURES]),
+            ROW_BYTES * self.outputs,
+            8 * rows,
+            8 * (int(self._program[7]) + 1),
+            ROW_BYTES * int(head[SCRATCH_ROWS]),
+        ]
+        places = np.cumsum([0, *(-(-size // 64) * 64 for size in sizes)])
+        head[NULLS_AT : SCRATCH_AT + 1] = places[1:7]
+        head[WORKSPACE] = places[7]
+
+    @property
+    def address(self) -> int:
+        """Of the scorer's head, valid as long as this object lives."""
+        return int(self._head.ctypes.data)
+
+    @property
+    def workspace_bytes(self) -> int:
+        """How much memory one thread needs to score a block."""
+        return int(self._head[WORKSPACE])
+
+    @property
+    def nulls_at(self) -> int:
+        """Byte offset of the null rows in a workspace; the raw rows are at its start."""
+        return int(self._head[NULLS_AT])
+
+    def matrix(self, stage: int) -> tuple[int, int]:
+        """Byte offset in a workspace, and number of rows, of what a stage delivers."""
+        if stage == STAGE_FEATURES:
+            return (0 if self._head[ALIAS] else int(self._head[FEATURES_AT])), len(self.model.features)
+        return int(self._head[OUTPUTS_AT]), self.outputs
+
+    @property
+    def bytes(self) -> int:
+        """How much memory the images take."""
+        return int(self._program.nbytes + self._forest.nbytes + self._head.nbytes)
+
+    def features(self, batch: pa.RecordBatch) -> FloatArray:
+        """What the forest sees: float64[features, rows]."""
+        block = raw_block(batch, self.model.arguments)
+        return apply_image(self._program, block, len(self.model.features))
+
+    def raw_scores(self, batch: pa.RecordBatch) -> FloatArray:
+        """The sums of the trees: float64[outputs, rows]."""
+        features = self.features(batch)
+        out = np.zeros((self.outputs, features.shape[1]))
+        raw_scores(self._forest.ctypes.data, features, features.shape[1], out)
+        return out
+
+    def predictions(self, batch: pa.RecordBatch) -> FloatArray:
+        """What LightGBM's ``Booster.predict`` gives: float64[outputs, rows]."""
+        out = self.raw_scores(batch)
+        apply_objective(self._forest.ctypes.data, out, out.shape[1])
+        return out
+
+    def predict(self, batch: pa.RecordBatch) -> FloatArray:
+        """The value of a regression or ranking model, the positive class's probability of a binary one."""
+        self.require_single()
+        out = self.predictions(batch)
+        return out[-1]
+
+    def probabilities(self, batch: pa.RecordBatch) -> FloatArray:
+        """One row a class, in the order of ``Label.classes``."""
+        self.require_classes()
+        out = self.predictions(batch)
+        return np.stack((1.0 - out[0], out[0])) if self.outputs == 1 else out
+
+    def class_index(self, batch: pa.RecordBatch, threshold: float = 0.5) -> npt.NDArray[np.int32]:
+        """The predicted class; the threshold is of the positive class and means something for binary models only."""
+        out = self.probabilities(batch)
+        if len(out) == 2:
+            return (out[1] > threshold).astype(np.int32)
+        return np.asarray(out.argmax(axis=0), np.int32)
+
+    def require_single(self) -> None:
+        """Refuse a model that has no single number to predict."""
+        if self.model.task == "multiclass":
+            raise InputMismatchError(
+                "a multiclass model has one probability for each class",
+                hint="Name the class whose probability you want.",
+            )
+
+    def require_classes(self) -> None:
+        """Refuse a model without classes."""
+        if self.model.task not in ("binary", "multiclass"):
+            raise InputMismatchError(
+                f"a {self.model.task} model has no classes", hint="Ask for its value instead of a class or probability."
+            )
+
+
+def build_scorer(model: Model) -> Scorer:
+    """Lay out a checked model for scoring."""
+    return Scorer(model)
