@@ -57,7 +57,7 @@ V2_SYMBOLS: Final = {
     "logical_type_get_param": (P, U64, P, P, P),
     "value_destroy": (P,),
     "value_is_null": (P, P, P),
-    "value_to_string": (P, P, P, P),
+    "value_to_string": (P, P, U64, P, P),
     "value_get_type": (P, P, P),
     "value_get_utinyint": (P, P, P),
     "error_info_get_code": (P, P),
@@ -163,7 +163,6 @@ class Result(ctypes.Structure):
 DESCRIBE = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.POINTER(Descriptor))
 ENTRY_V1 = ctypes.CFUNCTYPE(ctypes.c_bool, P, ctypes.POINTER(ExtensionAccess))
 ENTRY_V2 = ctypes.CFUNCTYPE(None, ctypes.POINTER(ExtensionInput))
-TEXT_SINK = ctypes.CFUNCTYPE(None, ctypes.POINTER(Str), P, P)
 BIND = ctypes.CFUNCTYPE(None, P, P, P, ctypes.POINTER(P))
 
 
@@ -293,11 +292,8 @@ def value_text(lib: Library, value: int) -> str | None:
     lib.call("value_is_null", value, ctypes.byref(null))
     if null.value:
         return None
-    found: list[str] = []
-
-    @TEXT_SINK
-    def sink(text: Any, user_data: int, error: int) -> None:
-        found.append(text.contents.text())
-
-    lib.call("value_to_string", value, sink, None)
-    return found[0] if found else ""
+    length = U64()
+    lib.call("value_to_string", value, None, 0, ctypes.byref(length))
+    buffer = ctypes.create_string_buffer(length.value + 1)
+    lib.call("value_to_string", value, buffer, len(buffer), ctypes.byref(length))
+    return buffer.raw[: length.value].decode()
