@@ -1,0 +1,151 @@
+"""Second reading of the training rows: raw blocks through the transform into LightGBM's bins, a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from sqlml.errors import TrainingError
+from sqlml.training.gather import HELD, LEFT_OUT, TRAINED, Gathered
+from sqlml.training.lightgbm import Dataset, feature_names
+from sqlml.training.progress import Watch
+from sqlml.training.rows import Rows
+from udfs.columns import raw_block
+from udfs.model import Argument, Feature
+
+FloatArray = npt.NDArray[np.float64]
+PUSH_ROWS = 4_096  # features of so many rows are turned from columns to rows while they are in the cache
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Datasets ready for training, and of each feature whether the rows that cut its bins had a missing value.
+
+    That is what LightGBM goes by: a feature without missing values there takes NULL for 0 for ever.
+    """
+
+    training: Dataset
+    held_out: Dataset | None
+    has_missing: tuple[bool, ...]
+
+
+def bin_rows(
+    rows: Rows,
+    arguments: Sequence[Argument],
+    gathered: Gathered,
+    parameters: Mapping[str, Any],
+    class_weights: FloatArray | None,
+    *,
+    watch: Watch,
+) -> Binned:
+    """Cuts the bins by the sample, then pushes every row of both parts."""
+    _, features = gathered.fit.finish()
+    sample = _sample_features(arguments, gathered, len(features))
+    has_missing = tuple(map(bool, np.isnan(sample).any(axis=1)))
+    training = Dataset.from_sample(sample, gathered.training.row_count, parameters)
+    del sample
+    gathered.sample.clear()
+    training.set_feature_names(feature_names([feature.name for feature in features]))
+    count = gathered.held_out.row_count
+    held_out = Dataset.like(training, count) if count else None
+    _push(rows, arguments, gathered, (training, held_out), watch)
+    training.finish(_single(gathered.training.label()), _training_weight(gathered, class_weights))
+    if held_out is not None:
+        held_out.finish(_single(gathered.held_out.label()), gathered.held_out.weight())
+    return Binned(training, held_out, has_missing)
+
+
+def _single(label: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    return label.astype(np.float32, copy=False)
+
+
+def _training_weight(gathered: Gathered, class_weights: FloatArray | None) -> npt.NDArray[np.float32] | None:
+    """A row's own weight times its class's; metrics of held-out rows know the own weight only."""
+    own = gathered.training.weight()
+    if class_weights is None:
+        return own
+    weight = class_weights[gathered.training.label().astype(np.int64)].astype(np.float32)
+    return weight if own is None else weight * own
+
+
+def _sample_features(arguments: Sequence[Argument], gathered: Gathered, features: int) -> FloatArray:
+    """The features of the sampled rows: float64[features, rows]."""
+    sample = np.empty((features, sum(batch.num_rows for batch in gathered.sample)))
+    done = 0
+    for index, batch in enumerate(gathered.sample):
+        fold = gathered.sample_folds[index] if gathered.sample_folds else None
+        end = done + batch.num_rows
+        sample[:, done:end] = gathered.fit.apply_training(raw_block(batch, arguments), fold)
+        done = end
+    return sample
+
+
+def _push(
+    rows: Rows,
+    arguments: Sequence[Argument],
+    gathered: Gathered,
+    datasets: tuple[Dataset, Dataset | None],
+    watch: Watch,
+) -> None:
+    done = 0
+    for index, (batch, parts) in enumerate(_same_batches(rows, gathered.parts)):
+        fold = gathered.folds[index] if gathered.folds else None
+        features = gathered.fit.apply_training(raw_block(batch, arguments), fold)
+        for dataset, part in zip(datasets, (TRAINED, HELD), strict=True):
+            if dataset is not None:
+                _push_part(dataset, features, parts, part)
+        done += batch.num_rows
+        watch.rows("binning", done, gathered.training.row_count + gathered.held_out.row_count)
+
+
+def _same_batches(
+    rows: Rows, parts: Sequence[npt.NDArray[np.uint8]]
+) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.uint8]]]:
+    """The labelled rows again, cut as in the first reading, each with the part it belongs to."""
+    pending: list[pa.RecordBatch] = []
+    source = rows.batches()
+    for part in parts:
+        batch = _take(source, pending, len(part))
+        if (part == LEFT_OUT).any():
+            kept = part != LEFT_OUT
+            batch, part = batch.filter(pa.array(kept)), part[kept]  # noqa: PLW2901 - the part of the rows that are left
+        yield batch, part
+    if any(batch.num_rows for batch in (*pending, *source)):
+        raise _changed()
+
+
+def _take(source: Iterator[pa.RecordBatch], pending: list[pa.RecordBatch], count: int) -> pa.RecordBatch:
+    """The next ``count`` rows, whatever batches the engine cuts them into this time."""
+    taken: list[pa.RecordBatch] = []
+    while count:
+        batch = pending.pop() if pending else next(source, None)
+        if batch is None:
+            raise _changed()
+        if batch.num_rows > count:
+            pending.append(batch.slice(count))
+            batch = batch.slice(0, count)
+        taken.append(batch)
+        count -= batch.num_rows
+    return taken[0] if len(taken) == 1 else pa.concat_batches(taken)
+
+
+def _changed() -> TrainingError:
+    return TrainingError(
+        "the training query returned another number of rows when it was read again",
+        hint="Store its result in a table and train on that.",
+    )
+
+
+def _push_part(dataset: Dataset, features: FloatArray, parts: npt.NDArray[np.uint8], part: int) -> None:
+    chosen = parts == part
+    everything = bool(chosen.all())
+    for start in range(0, features.shape[1], PUSH_ROWS):
+        block = features[:, start : start + PUSH_ROWS].T
+        rows = np.ascontiguousarray(block if everything else block[chosen[start : start + PUSH_ROWS]])
+        if len(rows):
+            dataset.push(rows)

@@ -1,0 +1,50 @@
+"""A DuckDB engine and a one-call way to train on a query."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+from sqlml.engines.duckdb import DuckDBEngine
+from sqlml.language.statements import Option, Span
+from sqlml.planning.features import FeatureOptions, plan_features
+from sqlml.planning.options import parse_options
+from sqlml.training.train import TrainingSource, train
+from udfs.artifact import read_artifact
+
+
+@pytest.fixture
+def connection():
+    with duckdb.connect() as opened:
+        yield opened
+
+
+@pytest.fixture
+def engine(connection):
+    return DuckDBEngine(connection)
+
+
+@pytest.fixture
+def fit(engine):
+    """``fit(query, label=..., max_iterations=5, ...)`` trains as CREATE MODEL does and gives the version."""
+
+    def run(query, *, transform=None, progress=None, cancelled=None, **options):
+        parsed = parse_options([Option(key, value, Span(i, i)) for i, (key, value) in enumerate(options.items())])
+        columns = engine.columns(query)
+        plan = plan_features(
+            columns,
+            label=parsed.label,
+            transform=transform,
+            options=FeatureOptions(parsed.categorical_features, parsed.exclude, parsed.reserved_columns),
+            dialect=engine.dialect,
+        )
+        source = TrainingSource(query, f"CREATE MODEL m AS {query}")
+        return train(engine, source, parsed, plan, progress=progress, cancelled=cancelled)
+
+    return run
+
+
+@pytest.fixture
+def model_of():
+    """The model in a version's artifact."""
+    return lambda version: read_artifact(version.artifact)
