@@ -38,7 +38,7 @@ __all__ = ["SqlmlClassifier", "SqlmlRegressor"]
 ROWS = "__sqlml_rows"  # the name under which the training rows are queried
 
 
-class _SqlmlEstimator(BaseEstimator):
+class _SqlmlEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """What both estimators share. Parameters are CREATE MODEL's options of the same name; ``options`` takes all others.
 
     ``database`` is a DuckDB file in which the model is stored as ``model_name``, a new version with every fit, for every
@@ -114,7 +114,7 @@ class _SqlmlEstimator(BaseEstimator):
         return table.combine_chunks().to_batches()[0]
 
 
-class SqlmlClassifier(ClassifierMixin, _SqlmlEstimator):
+class SqlmlClassifier(ClassifierMixin, _SqlmlEstimator):  # type: ignore[misc]
     """Boosted trees for two or more classes, trained by CREATE MODEL."""
 
     _model_type = "BOOSTED_TREE_CLASSIFIER"
@@ -133,14 +133,14 @@ class SqlmlClassifier(ClassifierMixin, _SqlmlEstimator):
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``."""
-        return np.asarray(self._scorer.probabilities(self._batch(X)))
+        return np.asarray(self._scorer.probabilities(self._batch(X)).T)
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """The most probable class."""
         return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
 
 
-class SqlmlRegressor(RegressorMixin, _SqlmlEstimator):
+class SqlmlRegressor(RegressorMixin, _SqlmlEstimator):  # type: ignore[misc]
     """Boosted trees for a number, trained by CREATE MODEL."""
 
     _model_type = "BOOSTED_TREE_REGRESSOR"

@@ -35,7 +35,7 @@ ROOMS = {
     "__init__": {"connection", "results"},
     "sklearn": {"__init__", "connection", "results"},
     "server": {"__init__", "connection", "session", "results", "language"},
-    "cli": {"__init__", "connection", "results", "language", "sqltext"},
+    "cli": {"__init__", "connection", "engines", "results", "language", "sqltext"},
 }
 
 # Where a third party is let in: a package means the module itself or anything below it.

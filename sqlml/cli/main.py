@@ -6,13 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from shutil import get_terminal_size
 from typing import TYPE_CHECKING
 
 from sqlml.cli.render import FORMATS, TableLimits
-from sqlml.cli.runner import Output, Runner, StatementError, engine_text, is_engine_error
+from sqlml.cli.runner import InterruptedStatementError, Output, Runner, StatementError, error_text
 from sqlml.errors import SqlmlError
 from sqlml.language.errors import render
 
@@ -38,6 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run = {"demo": _demo, "models": _models}.get(words[0] if words else "")
     try:
         return run(words[1:]) if run else _sql(words)
+    except InterruptedStatementError as error:
+        _fail(error.text)
+        return INTERRUPTED
     except StatementError as error:
         return _fail(error.text)
     except SqlmlError as error:
@@ -60,7 +63,7 @@ def _sql(words: Sequence[str]) -> int:
             from sqlml.cli.shell import Shell  # noqa: PLC0415 - 0.1 s of prompt_toolkit that scripts need not pay
 
             output.timing = True
-            Shell(runner).run(version("sqlml"), arguments.database)
+            Shell(runner).run(program_version(), arguments.database)
         for name, text in scripts or ():
             runner.run_script(text, name)
     finally:
@@ -103,9 +106,15 @@ def connect(database: str, *, read_only: bool = False) -> Connection:
     try:
         return sqlml.connect(database, read_only=read_only)
     except Exception as error:
-        if not is_engine_error(error):
-            raise
-        raise StatementError(engine_text(error)) from error
+        raise StatementError(error_text(error)) from error
+
+
+def program_version() -> str:
+    """The installed version; a checkout that was never installed has none."""
+    try:
+        return version("sqlml")
+    except PackageNotFoundError:
+        return "(not installed)"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -126,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("-q", "--quiet", action="store_true", help="results only: no progress, notices, row counts")
     parser.add_argument("--timing", action="store_true", help="show how long each statement took")
     parser.add_argument("--read-only", action="store_true", help="open the database for reading only")
-    parser.add_argument("--version", action="version", version=f"sqlml {version('sqlml')}")
+    parser.add_argument("--version", action="version", version=f"sqlml {program_version()}")
     return parser
 
 

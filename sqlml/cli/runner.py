@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
 from sqlml.cli.progress import ProgressLine
 from sqlml.cli.render import Format, TableLimits, write_csv, write_json, write_parquet, write_table
 from sqlml.cli.script import Piece, split_script
+from sqlml.engines.duckdb_errors import engine_error
 from sqlml.errors import SqlmlError
 from sqlml.language.errors import render
 
@@ -41,6 +42,13 @@ class StatementError(Exception):
         self.text = text
 
 
+class InterruptedStatementError(StatementError):
+    """The user stopped a statement with Ctrl-C."""
+
+    def __init__(self) -> None:
+        super().__init__("interrupted")
+
+
 class Runner:
     """One connection, one output. Statements run in a thread of their own, so that Ctrl-C can always stop them."""
 
@@ -58,7 +66,9 @@ class Runner:
             if piece.blank:
                 continue
             try:
-                self.run(piece.text)
+                self.run(piece.text.strip())
+            except InterruptedStatementError:
+                raise
             except StatementError as error:
                 where = f"{name}:{_first_line(text, piece)}: " if name else ""
                 raise StatementError(where + error.text) from error
@@ -66,7 +76,7 @@ class Runner:
     def run(self, statement: str) -> None:
         """Run one statement, show its result, then what there is to say about it."""
         started = time.perf_counter()
-        rows = self.guard(lambda: self._execute(statement))
+        rows = self.guard(lambda: self._execute(statement), statement)
         if rows is None:
             self.say(self._outcome(statement))
         elif self.output.format == "table" and not self.output.timing:
@@ -75,7 +85,7 @@ class Runner:
             shown = "" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}, "
             self.say(f"({shown}{time.perf_counter() - started:.3f} s)")
 
-    def guard(self, work: Callable[[], Any]) -> Any:
+    def guard(self, work: Callable[[], Any], sql: str = "") -> Any:
         """The value of ``work``, done in the worker thread; its errors as StatementError. Ctrl-C interrupts the statement."""
         future = self._worker.submit(work)
         interrupted = False
@@ -85,12 +95,10 @@ class Runner:
             except KeyboardInterrupt:
                 interrupted = True
                 self.connection.interrupt()
-            except SqlmlError as error:
-                raise StatementError("interrupted" if interrupted else render(error)) from error
             except Exception as error:
-                if not is_engine_error(error):
-                    raise
-                raise StatementError("interrupted" if interrupted else engine_text(error)) from error
+                if interrupted:
+                    raise InterruptedStatementError from error
+                raise StatementError(error_text(error, sql)) from error
             finally:
                 self._progress.clear()
 
@@ -184,15 +192,14 @@ def first_words(statement: str) -> list[str]:
     return " ".join(lines).upper().split(maxsplit=2)[:2]
 
 
-def is_engine_error(error: BaseException) -> bool:
-    """Whether it is one of the engine's own, which it raises for statements of its own."""
-    return type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"}
-
-
-def engine_text(error: BaseException) -> str:
-    """The engine's words, in the frame of ours."""
-    lines = [line.rstrip() for line in str(error).splitlines() if line.strip()]
-    return "ERROR:  " + "\n".join(lines)
+def error_text(error: Exception, sql: str = "") -> str:
+    """An error as people read it. Anything that is neither ours nor the engine's is a bug, and raised as one."""
+    if isinstance(error, SqlmlError):
+        return render(error)
+    # Errors of a result that is still streaming come through Arrow as plain OSError.
+    if type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"} or type(error) is OSError:
+        return render(engine_error(error, sql))
+    raise error
 
 
 def _first_line(text: str, piece: Piece) -> int:
