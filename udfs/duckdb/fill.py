@@ -1,8 +1,9 @@
 """Machine code that reads DuckDB's vectors in place into the raw block: one small kernel a column type, compiled when first met.
 
-Every filler is a C function ``fill(column, start, n)``. A column is eight words: a view of the vector (addresses of data, validity
-mask and selection, the last two may be 0, and a count), addresses of its raw row(s) and null row, and two settings of the type.
-NULL is NaN in a number's raw row. Conversions are those of ``udfs.columns``, so both scorers see the same raw block.
+Every filler is a C function ``fill(column, start, n)``. A column is nine words: a view of the vector (addresses of data, validity
+mask and selection, the last two may be 0, and a count), addresses of its raw row(s) and null row, two settings of the type, and the
+vector itself.
+NULL is NaN in a number's raw row, and its null row is not used. Conversions are those of ``udfs.columns``, so both scorers see the same raw block.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _ANY = 1 << 40  # length of a view whose length nobody knows
 _TWO_64 = 18446744073709551616.0
 
 # Words of a column.
-DATA, VALIDITY, SELECTION, COUNT, RAW, NULLS, SCALE, TABLE = range(8)
-COLUMN_WORDS = 8
+DATA, VALIDITY, SELECTION, COUNT, RAW, NULLS, SCALE, TABLE, VECTOR = range(9)
+COLUMN_WORDS = 9
 
 
 @kernel
@@ -55,15 +56,13 @@ def _number(dtype: Any) -> Any:
     def fill(column, start, n):
         vector = view(column, np.int64, COLUMN_WORDS)
         data = view(vector[DATA], dtype, _ANY)
-        values, null = view(vector[RAW], np.float64, BLOCK_ROWS), view(vector[NULLS], np.uint8, BLOCK_ROWS)
+        values = view(vector[RAW], np.float64, BLOCK_ROWS)
         if vector[VALIDITY] == 0 and vector[SELECTION] == 0:
             for i in range(n):
                 values[i] = np.float64(data[start + i])
-                null[i] = 0
             return
         for i in range(n):
             at = locate(vector, start + i)
-            null[i] = at < 0
             values[i] = np.float64(data[at]) if at >= 0 else np.nan
 
     return fill
@@ -74,10 +73,9 @@ def _decimal(dtype: Any) -> Any:
         vector = view(column, np.int64, COLUMN_WORDS)
         data = view(vector[DATA], dtype, _ANY)
         tens = view(column, np.float64, COLUMN_WORDS)[TABLE]
-        values, null = view(vector[RAW], np.float64, BLOCK_ROWS), view(vector[NULLS], np.uint8, BLOCK_ROWS)
+        values = view(vector[RAW], np.float64, BLOCK_ROWS)
         for i in range(n):
             at = locate(vector, start + i)
-            null[i] = at < 0
             values[i] = narrow_decimal(np.int64(data[at]), vector[SCALE], tens) if at >= 0 else np.nan
 
     return fill
@@ -101,10 +99,9 @@ def _fill_decimal_128(column, start, n):
     vector = view(column, np.int64, COLUMN_WORDS)
     data = view(vector[DATA], np.int64, _ANY)
     tens = view(column, np.float64, COLUMN_WORDS)[TABLE]
-    values, null = view(vector[RAW], np.float64, BLOCK_ROWS), view(vector[NULLS], np.uint8, BLOCK_ROWS)
+    values = view(vector[RAW], np.float64, BLOCK_ROWS)
     for i in range(n):
         at = locate(vector, start + i)
-        null[i] = at < 0
         if at < 0:
             values[i] = np.nan
             continue
@@ -118,10 +115,9 @@ def _fill_decimal_128(column, start, n):
 def _fill_unsigned_128(column, start, n):
     vector = view(column, np.int64, COLUMN_WORDS)
     data = view(vector[DATA], np.uint64, _ANY)
-    values, null = view(vector[RAW], np.float64, BLOCK_ROWS), view(vector[NULLS], np.uint8, BLOCK_ROWS)
+    values = view(vector[RAW], np.float64, BLOCK_ROWS)
     for i in range(n):
         at = locate(vector, start + i)
-        null[i] = at < 0
         values[i] = np.nan if at < 0 else np.float64(data[2 * at + 1]) * _TWO_64 + np.float64(data[2 * at])
 
 

@@ -19,7 +19,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from udfs.columns import BLOCK_ROWS
-from udfs.duckdb.fill import COLUMN_WORDS, NULLS, RAW, SCALE, TABLE
+from udfs.duckdb.fill import COLUMN_WORDS, NULLS, RAW, SCALE, SELECTION, TABLE, VECTOR
 from udfs.duckdb.trampolines import PLAN_HEAD
 from udfs.jit import callback, kernel, view
 from udfs.transforms.dispatch import call_kernel
@@ -92,7 +92,7 @@ def call_code(typing_context, address, a, b, c, d):  # noqa: PLR0917 - the shape
 
 @kernel
 def find_columns(info, plan, state):
-    """Views of all columns into their records in the state; returns DuckDB's error code."""
+    """Bring every column's vector into a form that has a view; returns DuckDB's error code."""
     words = view(plan, np.int64, _ANY)
     frame = view(state, np.int64, FRAME_WORDS)
     status = np.int32(0)
@@ -107,44 +107,47 @@ def find_columns(info, plan, state):
         if status != 0:
             return status
         record = RECORDS + RECORD_WORDS * k
+        column = view(state + 8 * (FRAME_WORDS + COLUMN_WORDS * k), np.int64, COLUMN_WORDS)
+        column[RAW] = state + words[WORKSPACE_AT] + words[record + RAW_AT]
+        column[NULLS] = state + words[WORKSPACE_AT] + words[record + NULLS_AT]
+        column[SCALE] = words[record + SETTING]
+        column[TABLE] = words[record + POINTER] + (state if words[record + IN_STATE] != 0 else 0)
         if words[record + POSITION] < 0:
             continue
         if row != 0:
             status |= get_child(row, words[record + POSITION], state + 8 * F_OTHER, 0)
         else:
             status |= get_argument(info, words[FIRST] + words[record + POSITION], state + 8 * F_OTHER, 0)
+        if status != 0:
+            return status
         status |= get_vector_type(frame[F_OTHER], state + 8 * F_KIND, 0)
         if status == 0 and frame[F_KIND] & 0xFFFFFFFF == _OTHER:
             status |= flatten(frame[F_OTHER], 0)
+        column[VECTOR] = frame[F_OTHER]
     return status
 
 
 @kernel
-def view_columns(info, plan, state):
-    """Take the views; after all vectors are flat or plain, since flattening one may move another's data."""
+def view_columns(plan, state):
+    """Take the views; returns DuckDB's error code.
+
+    A dictionary's first view flattens what is below it, which may be below another column as well: only the second pass sees
+    where everything came to rest.
+    """
     words = view(plan, np.int64, _ANY)
-    frame = view(state, np.int64, FRAME_WORDS)
     status = np.int32(0)
-    row = 0
-    if words[IS_ROW] != 0:
-        status |= get_argument(info, words[FIRST], state + 8 * F_OTHER, 0)
-        row = frame[F_OTHER]
-    for k in range(words[COLUMNS]):
-        record = RECORDS + RECORD_WORDS * k
-        column = state + 8 * (FRAME_WORDS + COLUMN_WORDS * k)
-        if words[record + POSITION] >= 0:
-            if row != 0:
-                status |= get_child(row, words[record + POSITION], state + 8 * F_OTHER, 0)
-            else:
-                status |= get_argument(info, words[FIRST] + words[record + POSITION], state + 8 * F_OTHER, 0)
-            if status != 0:
-                return status
-            status |= get_view(frame[F_OTHER], column, 0)
-        settings = view(column, np.int64, COLUMN_WORDS)
-        settings[RAW] = state + words[WORKSPACE_AT] + words[record + RAW_AT]
-        settings[NULLS] = state + words[WORKSPACE_AT] + words[record + NULLS_AT]
-        settings[SCALE] = words[record + SETTING]
-        settings[TABLE] = words[record + POINTER] + (state if words[record + IN_STATE] != 0 else 0)
+    passes = 1
+    done = 0
+    while done < passes:
+        for k in range(words[COLUMNS]):
+            if words[RECORDS + RECORD_WORDS * k + POSITION] < 0:
+                continue
+            at = state + 8 * (FRAME_WORDS + COLUMN_WORDS * k)
+            column = view(at, np.int64, COLUMN_WORDS)
+            status |= get_view(column[VECTOR], at, 0)
+            if column[SELECTION] != 0:
+                passes = 2
+        done += 1
     return status
 
 
@@ -159,9 +162,7 @@ def _run(info, plan, state, error):
     if status == 0:
         status |= find_columns(info, plan, state)
     if status == 0:
-        # A dictionary's first view flattens what is below it; the second pass sees where everything came to rest.
-        status |= view_columns(info, plan, state)
-        status |= view_columns(info, plan, state)
+        status |= view_columns(plan, state)
     if status != 0:
         fail(error, words[FAILURE])
         return
