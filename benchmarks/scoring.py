@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlml.sqltext import read_sql
-from udfs.artifact import read_artifact
 
 import sqlml
 from benchmarks.measure import Figure, seconds, take_turns
 from sqlml.cli.demo import load_flights
 from sqlml.cli.script import split_script
+from sqlml.sqltext import read_sql
+from udfs.artifact import read_artifact
+from udfs.forest.nodes import build_forest_image
+from udfs.forest.objective import apply_objective
+from udfs.forest.walk import raw_scores
 from udfs.model import Model
 from udfs.scorer import build_scorer
 
@@ -32,7 +36,11 @@ class Flights:
         self.connection = sqlml.connect(str(folder / "flights.duckdb"))
         load_flights(self.connection)
         for piece in split_script(read_sql("demo.sql")):
-            if "VIEW departures" in piece.text or "VIEW past" in piece.text or ("CREATE OR REPLACE MODEL late" in piece.text and "TRANSFORM" not in piece.text):
+            if (
+                "VIEW departures" in piece.text
+                or "VIEW past" in piece.text
+                or ("CREATE OR REPLACE MODEL late" in piece.text and "TRANSFORM" not in piece.text)
+            ):
                 self.connection.execute(piece.text)
         self.connection.execute(f"CREATE TABLE rows AS SELECT d.* FROM departures AS d, range({COPIES})")
         self.model = self._export(folder / "late.sqlml", "sqlml")
@@ -73,13 +81,21 @@ class Flights:
             return column.cast(pa.float64())
         return pc.cast(pc.index_in(column, value_set=pa.array(list(feature.levels), pa.string())), pa.float64())
 
-    def kernel(self, threads: int) -> Any:
-        """The bare kernel on rows that are ready in memory, on as many threads."""
-        scorer = build_scorer(self.model)
+    def kernel(self, threads: int) -> Callable[[], float]:
+        """The bare kernel on a matrix that is ready in memory, one part a thread."""
         table = self.connection.engine_connection.sql(f"SELECT {self.columns} FROM rows").to_arrow_table()
-        ready = scorer.prepare(table.combine_chunks().to_batches()[0], parts=threads)
+        features = build_scorer(self.model).features(table.combine_chunks().to_batches()[0])
+        parts = [np.ascontiguousarray(part) for part in np.array_split(features, threads, axis=1)]
+        image = build_forest_image(self.model.forest, len(self.model.features))
         pool = ThreadPoolExecutor(threads)
-        return lambda: [part.result() for part in [pool.submit(run) for run in ready]]
+
+        def score(part: np.ndarray[Any, Any]) -> float:
+            out = np.zeros((1, part.shape[1]))
+            raw_scores(image.ctypes.data, part, part.shape[1], out)
+            apply_objective(image.ctypes.data, out, part.shape[1])
+            return float(out.sum())
+
+        return lambda: float(sum(pool.map(score, parts)))
 
 
 def with_null_level(codes: np.ndarray[Any, Any], levels: tuple[str | None, ...], nulls: np.ndarray[Any, Any]) -> Any:

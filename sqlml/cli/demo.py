@@ -14,7 +14,6 @@ from typing import TextIO
 from pygments import highlight
 from pygments.formatters import TerminalFormatter
 from pygments.lexers.sql import SqlLexer
-from sqlml.sqltext import read_sql
 
 from sqlml.cli.main import connect
 from sqlml.cli.render import TableLimits
@@ -22,6 +21,7 @@ from sqlml.cli.runner import Output, Runner, StatementError
 from sqlml.cli.script import split_script
 from sqlml.connection import Connection
 from sqlml.errors import MissingExtraError
+from sqlml.sqltext import read_sql
 
 MARK = "flights out of New York in 2013, loaded by sqlml demo"
 TABLES = ("flights", "weather", "planes", "airports", "airlines")

@@ -10,7 +10,7 @@ from typing import BinaryIO, Literal, TextIO
 import pyarrow as pa
 from prompt_toolkit.utils import get_cwidth
 
-from sqlml.cli.values import Texts, column_json, column_texts, is_numeric
+from sqlml.cli.values import column_json, column_texts, is_numeric
 
 Format = Literal["table", "csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = ("table", "csv", "json", "parquet")
@@ -44,29 +44,26 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: TextI
     """Write a framed table and return the number of rows of the whole result."""
     kept, total = _first_rows(batches, schema, limits.rows)
     borders = Borders() if (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf") else ASCII
-    cells = [[_printable(text) for text in column_texts(kept.column(i), rounded=True)] for i in range(kept.num_columns)]
+    cells = [
+        ["NULL" if text is None else _printable(text) for text in column_texts(column, rounded=True)]
+        for column in kept.columns
+    ]
     names = [_printable(name) for name in schema.names]
     right = [is_numeric(field.type) for field in schema]
-    widths = _widths(names, cells, limits, borders)
+    widths = _widths(names, cells, limits)
     shown = _columns_that_fit(widths, limits)
     left_out = len(names) - len(shown)
 
-    def line(texts: Sequence[str | None], *, flush: bool) -> str:
-        return (
-            borders.down
-            + borders.down.join(
-                f" {_padded(texts[i] if texts[i] is not None else 'NULL', widths[i], right=flush and right[i], more=borders.more)} "
-                for i in shown
-            )
-            + borders.down
-        )
+    def line(texts: Sequence[str]) -> str:
+        padded = (_padded(texts[i], widths[i], right=right[i], more=borders.more) for i in shown)
+        return f"{borders.down} {f' {borders.down} '.join(padded)} {borders.down}"
 
     def rule(corners: str) -> str:
         return corners[0] + corners[1].join(borders.across * (widths[i] + 2) for i in shown) + corners[2]
 
-    print(rule(borders.lines[0]), line(names, flush=True), rule(borders.lines[1]), sep="\n", file=out)
+    print(rule(borders.lines[0]), line(names), rule(borders.lines[1]), sep="\n", file=out)
     for row in zip(*cells, strict=True):
-        print(line(row, flush=True), file=out)
+        print(line(row), file=out)
     print(rule(borders.lines[2]), file=out)
     for note in _left_out(total - kept.num_rows, total, left_out, len(names)):
         print(note, file=out)
@@ -138,12 +135,9 @@ def _first_rows(batches: Iterable[pa.RecordBatch], schema: pa.Schema, limit: int
     return pa.Table.from_batches(kept, schema), total
 
 
-def _widths(names: list[str], cells: list[Texts], limits: TableLimits, borders: Borders) -> list[int]:
+def _widths(names: list[str], cells: list[list[str]], limits: TableLimits) -> list[int]:
     """The width of each column: its widest cell, at most ``WIDEST_CELL``, less where the whole does not fit."""
-    widths = [
-        max([get_cwidth(name), *(4 if cell is None else get_cwidth(cell) for cell in column)])
-        for name, column in zip(names, cells, strict=True)
-    ]
+    widths = [max(map(get_cwidth, (name, *column))) for name, column in zip(names, cells, strict=True)]
     if limits.width is None:
         return widths
     widths = [min(width, WIDEST_CELL) for width in widths]
@@ -170,9 +164,9 @@ def _left_out(rows: int, total: int, columns: int, all_columns: int) -> Iterator
         yield f"({all_columns - columns} of {all_columns} columns shown)"
 
 
-def _printable(text: str | None) -> str | None:
+def _printable(text: str) -> str:
     """Without control characters: a value may not move the cursor or end the line."""
-    if text is None or text.isprintable():
+    if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
