@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 import llvmlite
 import llvmlite.binding
 import numba
-from numba.core import caching, config
+from llvmlite import ir
+from numba.core import caching, cgutils, config, sigutils, types
 from numba.core.ccallback import CFunc
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
+from numba.np import arrayobj
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +146,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     """Compile a function to a C callback of this signature; the result's ``address`` is what C code calls."""
 
     def compile_callback(function: Callable[..., Any]) -> Any:
-        arguments, result = numba.core.sigutils.normalize_signature(signature)
+        arguments, result = sigutils.normalize_signature(signature)
         compiled = CFunc(function, (arguments, result), locals={}, options=dict(OPTIONS))
         if cache_directory() is not None:
             compiled._cache = _KernelCache(function)  # noqa: SLF001 - as in kernel()
@@ -152,6 +154,32 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
         return compiled
 
     return compile_callback
+
+
+def part(function: Callable[..., Any]) -> Any:
+    """A piece of a kernel or routine, compiled as if written at the place of its call: it costs no compilation of its own."""
+    return numba.njit(inline="always", **OPTIONS)(function)
+
+
+def routine(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile at once a function of integers and floats that kernels then call by its address.
+
+    Numba compiles a kernel's callees again and again, once with each of their callers; a routine is compiled once, when its
+    module is imported, or read from the cache. Only kernels, routines and callbacks can call it.
+    """
+
+    def compile_routine(function: Callable[..., Any]) -> Any:
+        compiled = callback(signature)(function)
+        name = f"{function.__module__}.{function.__qualname__}.{source_hash()}"
+        llvmlite.binding.add_symbol(name, compiled.address)
+        _ROUTINES.append(compiled)
+        arguments, result = sigutils.normalize_signature(signature)
+        return types.ExternalFunction(name, result(*arguments))
+
+    return compile_routine
+
+
+_ROUTINES: list[Any] = []  # machine code must outlive whoever knows its address
 
 
 @cache
@@ -162,18 +190,62 @@ def cpu_features() -> frozenset[str]:
     return frozenset(name for name, present in llvmlite.binding.get_host_cpu_features().items() if present)
 
 
+# Written as instructions and not as calls of numba's array functions: every kernel begins with views, and each call of
+# those costs a tenth of a second to compile.
 @intrinsic
-def pointer(typing_context, address, dtype):
-    """Take an integer for the address of values of a type, such as ``np.float64``."""
-    kind = numba.types.CPointer(dtype.dtype)
+def view(typing_context, address, dtype, shape):
+    """The memory at an address as an array of this type, such as ``np.float64``, and shape; nobody checks that it is there."""
+    lengths = shape.count if isinstance(shape, types.BaseTuple) else 1
+    kind = types.Array(dtype.dtype, lengths, "C")
 
     def codegen(context, builder, signature, arguments):
-        return builder.inttoptr(arguments[0], context.get_value_type(kind))
+        length_type = context.get_value_type(types.intp)
+        sizes = cgutils.unpack_tuple(builder, arguments[2]) if isinstance(shape, types.BaseTuple) else [arguments[2]]
+        sizes = [builder.sext(s, length_type) if s.type.width < length_type.width else s for s in sizes]
+        array = context.make_array(kind)(context, builder)
+        element = context.get_data_type(kind.dtype)
+        item = context.get_constant(types.intp, context.get_abi_sizeof(element))
+        strides = [item]
+        for size in reversed(sizes[1:]):
+            strides.insert(0, builder.mul(strides[0], size))
+        data = builder.inttoptr(arguments[0], element.as_pointer())
+        arrayobj.populate_array(array, data=data, shape=sizes, strides=strides, itemsize=item, meminfo=None)
+        return array._getvalue()  # noqa: SLF001 - numba's name for the value of a structure
 
-    return kind(numba.types.int64, dtype), codegen
+    return kind(types.int64, dtype, shape), codegen
 
 
-@register_jitable
-def view(address, dtype, shape):
-    """The memory at an address as an array of this type and shape; nobody checks that it is there."""
-    return numba.carray(pointer(address, dtype), shape)
+@intrinsic
+def address_of(typing_context, array):
+    """The address of an array's first element, as an integer."""
+
+    def codegen(context, builder, signature, arguments):
+        data = context.make_array(array)(context, builder, arguments[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.int64))
+
+    return types.int64(array), codegen
+
+
+@intrinsic
+def allocate(typing_context, size):
+    """The address of ``size`` bytes of C's memory, or 0; give it back with ``release``."""
+
+    def codegen(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(word, [word]), "malloc")
+        return builder.call(function, arguments)
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def release(typing_context, address):
+    """Free what ``allocate`` gave."""
+
+    def codegen(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), [word]), "free")
+        builder.call(function, arguments)
+        return context.get_dummy_value()
+
+    return types.void(types.int64), codegen
