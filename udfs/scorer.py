@@ -175,7 +175,7 @@ class Scorer:
         """The value of a regression or ranking model, the positive class's probability of a binary one."""
         self.require_single()
         out = self.predictions(batch)
-        return out[-1]
+        return np.asarray(out[-1])
 
     def probabilities(self, batch: pa.RecordBatch) -> FloatArray:
         """One row a class, in the order of ``Label.classes``."""
@@ -187,7 +187,7 @@ class Scorer:
         """The predicted class; the threshold is of the positive class and means something for binary models only."""
         out = self.probabilities(batch)
         if len(out) == 2:
-            return (out[1] > threshold).astype(np.int32)
+            return np.asarray(out[1] > threshold, np.int32)
         return np.asarray(out.argmax(axis=0), np.int32)
 
     def require_single(self) -> None:

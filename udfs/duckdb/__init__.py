@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from udfs.duckdb.registry import Instance
 
 
 def register() -> bool:
@@ -12,3 +16,10 @@ def register() -> bool:
     from udfs.duckdb.extension import install  # noqa: PLC0415 - loads DuckDB
 
     return install()
+
+
+def register_arrow(connection: Any) -> Instance:
+    """Give the database of an open connection the functions as Arrow UDFs, unless it has them; returns its registry."""
+    from udfs.duckdb import arrow  # noqa: PLC0415 - loads pyarrow
+
+    return arrow.register_arrow(connection)

@@ -33,7 +33,7 @@ POSITIONAL_ONLY, VAR_POSITIONAL = 0, 2
 # DUCKDB_V2_ERROR
 ERROR_BINDER, ERROR_PARAMETER_NOT_RESOLVED = 5_003, 5_010
 
-V1_SYMBOLS: Final = {
+V1_SYMBOLS: Final[dict[str, tuple[Any, ...]]] = {
     "duckdb_register_static_extension": (ctypes.c_int32, P),
     "duckdb_connect": (INT, P, P),
     "duckdb_disconnect": (None, P),
@@ -47,7 +47,7 @@ V1_SYMBOLS: Final = {
     "duckdb_vector_get_validity": (P, P),
 }
 
-V2_SYMBOLS: Final = {
+V2_SYMBOLS: Final[dict[str, tuple[Any, ...]]] = {
     "context_get_factory": (P, P, P),
     "factory_create_type_from_text": (P, P, P, P),
     "factory_create_type_from_id": (P, INT, P, P, U64, P, P),
@@ -184,8 +184,8 @@ class Library:
             self._declare(name, result, arguments)
         # Takes its result struct by value.
         self._declare("duckdb_fetch_chunk", P, [Result])
-        for name, arguments in V2_SYMBOLS.items():
-            self._declare(f"duckdb_v2_{name}", INT, list(arguments))
+        for name, parameters in V2_SYMBOLS.items():
+            self._declare(f"duckdb_v2_{name}", INT, list(parameters))
         for name in EXECUTION_SYMBOLS:
             getattr(self._handle, f"duckdb_v2_{name}")
 

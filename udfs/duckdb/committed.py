@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Any
 from udfs.duckdb import capi
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from udfs.duckdb.capi import Library
     from udfs.duckdb.registry import Instance
 
 LOG = logging.getLogger("sqlml")
-_DATABASES = (
+DATABASES = (
     "SELECT database_name FROM duckdb_views() WHERE schema_name = 'sqlml' AND view_name = 'serving' AND NOT internal"
 )
-_SERVING = (
+SERVING = (
     "SELECT schema_name, model_name, CAST(version AS VARCHAR), alias, CAST(is_default AS VARCHAR), artifact_hash"
     " FROM {database}.sqlml.serving WHERE artifact_hash IS NOT NULL"
 )
-_BODIES = (
+ARTIFACTS = (
     "SELECT artifact_hash, body FROM {database}.sqlml.artifacts WHERE body IS NOT NULL"
     " AND artifact_hash IN (SELECT artifact_hash FROM {database}.sqlml.serving)"
 )
@@ -32,7 +34,7 @@ def load_committed(lib: Library, database: int, opened: Instance) -> None:
     if lib.duckdb_connect(capi.P.from_address(database), ctypes.byref(connection)) != 0:  # type: ignore[attr-defined]
         return
     try:
-        for (name,) in _rows(lib, connection, _DATABASES):
+        for (name,) in _rows(lib, connection, DATABASES):
             _load(lib, connection, name.decode(), opened)
     finally:
         # A connection that is kept would keep the database open for ever.
@@ -41,21 +43,30 @@ def load_committed(lib: Library, database: int, opened: Instance) -> None:
 
 def _load(lib: Library, connection: Any, database: str, opened: Instance) -> None:
     quoted = '"' + database.replace('"', '""') + '"'
+    serving = [
+        tuple(None if value is None else value.decode() for value in row)
+        for row in _rows(lib, connection, SERVING.format(database=quoted))
+    ]
+    bodies = _rows(lib, connection, ARTIFACTS.format(database=quoted))
+    publish_rows(opened, database, serving, [(name.decode(), body) for name, body in bodies])
+
+
+def publish_rows(
+    opened: Instance, database: str, serving: Sequence[tuple[Any, ...]], bodies: Sequence[tuple[str, bytes]]
+) -> None:
+    """Publish names and put artifacts, as the rows of the two queries above have them."""
     names: dict[tuple[str, str], dict[int | str | None, str]] = {}
-    for schema, model, version, alias, is_default, artifact_hash in _rows(
-        lib, connection, _SERVING.format(database=quoted)
-    ):
-        versions = names.setdefault((schema.decode(), model.decode()), {})
-        found = artifact_hash.decode()
+    for schema, model, version, alias, is_default, artifact_hash in serving:
+        versions = names.setdefault((schema, model), {})
         if version is not None:
-            versions[int(version)] = found
+            versions[int(version)] = artifact_hash
         if alias is not None:
-            versions[alias.decode()] = found
-        if is_default == b"true":
-            versions[None] = found
+            versions[alias] = artifact_hash
+        if is_default == "true":
+            versions[None] = artifact_hash
     opened.publish(database, names)
-    for artifact_hash, body in _rows(lib, connection, _BODIES.format(database=quoted)):
-        opened.put(artifact_hash.decode(), body)
+    for artifact_hash, body in bodies:
+        opened.put(artifact_hash, body)
 
 
 def _rows(lib: Any, connection: Any, sql: str) -> list[tuple[Any, ...]]:

@@ -111,7 +111,7 @@ class Callbacks:
             lib.call("scalar_function_set_name", function, ctypes.byref(string(name)))
             signature = lib.get("scalar_function_get_signature", function)
             if name == INSTANCE_FUNCTION:
-                result = "BIGINT"
+                result: str | None = "BIGINT"
             else:
                 self._parameter(signature, factory, "model", "VARCHAR", capi.POSITIONAL_ONLY)
                 self._parameter(signature, factory, "columns", None, capi.VAR_POSITIONAL)

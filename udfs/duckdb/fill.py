@@ -127,8 +127,8 @@ def _fill_date(column, start, n):
     values, null = view(vector[RAW], np.int64, BLOCK_ROWS), view(vector[NULLS], np.uint8, BLOCK_ROWS)
     for i in range(n):
         at = locate(vector, start + i)
-        days = np.int64(data[at]) if at >= 0 else 0
-        missing = at < 0 or abs(days) > LAST_DAY
+        days = np.int64(data[at]) if at >= 0 else np.int64(0)
+        missing = at < 0 or days > LAST_DAY or days < -LAST_DAY
         null[i] = missing
         values[i] = 0 if missing else days * DAY
 

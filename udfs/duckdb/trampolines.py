@@ -163,6 +163,8 @@ def trampolines(lib: Library) -> Trampolines:
 class Block:
     """Memory shared with DuckDB that outlives Python objects: from ``malloc``, freed by a sweep once it is marked."""
 
+    _words: Any
+
     def __init__(self, words: list[int]) -> None:
         c = ctypes.CDLL(None)
         c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
