@@ -11,7 +11,7 @@ from sqlml.errors import SqlmlError, SqlSyntaxError
 from sqlml.language.options import read_struct, read_value
 from sqlml.language.reader import Reader
 from sqlml.language.statements import Argument, Call, ModelName, Option, ScalarCall, Span, TableCall
-from sqlml.language.tokens import Token, identifier, span_of
+from sqlml.language.tokens import Token, identifier, span_of, string_value
 from sqlml.language.walking import Place
 from sqlml.language.words import (
     DATA_FUNCTIONS,
@@ -211,10 +211,11 @@ class CallReader:
         if end - first > 2 and tokens[first + 1].upper in (":=", "=>") and tokens[first].kind in ("word", "quoted"):
             return Argument(span_of(tokens, first + 2, end), alias=identifier(tokens[first]))
         if end - first > 2 and tokens[end - 2].upper == "AS":
-            reader = Reader(self.text, tokens, end - 1, end, self.dialect)
-            if reader.peek().kind == "word":  # any word may follow AS
-                return Argument(span_of(tokens, first, end - 2), alias=identifier(reader.peek()))
-            return Argument(span_of(tokens, first, end - 2), alias=reader.name("a feature's name"))
+            named = tokens[end - 1]  # any word may follow AS, and DuckDB takes a string
+            if named.kind in ("word", "quoted"):
+                return Argument(span_of(tokens, first, end - 2), alias=identifier(named))
+            if named.kind == "string":
+                return Argument(span_of(tokens, first, end - 2), alias=string_value(named))
         return Argument(span_of(tokens, first, end))
 
     # -- table -------------------------------------------------------------------------------------------------------
@@ -227,16 +228,12 @@ class CallReader:
         named = reader.accept("MODEL")
         if named or not (candidate.function in DATA_FUNCTIONS and reader.peek().upper in ("TABLE", "(")):
             model = reader.model_name()
-            if not reader.at_end():
-                reader.expect(",")
         inputs: list[tuple[Span, bool]] = []
         settings: list[Option] = []
         while not reader.at_end():
-            self._table_argument(reader, inputs, settings)
-            if not reader.at_end():
+            if model or inputs or settings:
                 reader.expect(",")
-                if reader.at_end():
-                    raise reader.error(_INPUT)
+            self._table_argument(reader, inputs, settings)
         return TableCall(
             self._span(candidate), candidate.function.lower(), model, tuple(inputs), tuple(settings), place.scope
         )

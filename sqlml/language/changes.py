@@ -28,7 +28,7 @@ class StatementWalker(QueryWalker):
             self.walk_query(first, end, env)
         elif word == "CREATE":
             self._walk_create(first, end, env)
-        elif word == "COPY":
+        elif word in ("COPY", "EXECUTE"):
             self.walk_brackets(first, end, env)
         else:
             self.walk_expression(first, end, env.scope(), env)

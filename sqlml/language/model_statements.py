@@ -203,7 +203,9 @@ def _set_default(reader: Reader, span: Span, name: ModelName, if_exists: bool) -
             version = _version_number(reader)
         else:
             alias = reader.name("a version number or an alias")
-    rebuild = reader.accept("REBUILD", "VIEWS")
+    rebuild = reader.accept("REBUILD")
+    if rebuild:
+        reader.expect("VIEWS")
     return AlterModel(span, name, "set_default", if_exists, version, alias, rebuild_views=rebuild)
 
 

@@ -20,7 +20,7 @@ def read_options(reader: Reader, *, what: str = "OPTIONS") -> tuple[Option, ...]
     options: list[Option] = []
     while not reader.accept(")"):
         if options:
-            reader.expect(",", hint="Options are separated by commas.")
+            _comma(reader, ")")
         first = reader.index
         key = _key(reader, "an option's name")
         if not (reader.accept("=") or reader.accept("=>") or reader.accept(":=")):
@@ -35,12 +35,17 @@ def read_struct(reader: Reader) -> tuple[Option, ...]:
     options: list[Option] = []
     while not reader.accept(")"):
         if options:
-            reader.expect(",", hint="Settings are separated by commas.")
+            _comma(reader, ")")
         first = reader.index
         value = read_value(reader)
         reader.expect("AS", hint="Every setting needs its name: STRUCT(value AS setting, ...).")
         options.append(Option(_key(reader, "a setting's name"), value, reader.span_from(first)))
     return tuple(options)
+
+
+def _comma(reader: Reader, close: str) -> None:
+    if not reader.accept(","):
+        raise reader.error(f'"," or "{close}"')
 
 
 def _key(reader: Reader, what: str) -> str:
@@ -134,7 +139,7 @@ def _list(reader: Reader) -> tuple[OptionValue, ...]:
     values: list[OptionValue] = []
     while not reader.accept(close):
         if values:
-            reader.expect(",")
+            _comma(reader, close)
         values.append(read_value(reader))
     return tuple(values)
 
@@ -146,7 +151,7 @@ def _struct_value(reader: Reader) -> OptionValue:
     keys: list[str] = []
     while not reader.accept(")"):
         if values:
-            reader.expect(",")
+            _comma(reader, ")")
         values.append(read_value(reader))
         if reader.accept("AS"):
             keys.append(_key(reader, "a field's name"))
@@ -161,7 +166,7 @@ def _record(reader: Reader) -> dict[str, OptionValue]:
     record: dict[str, OptionValue] = {}
     while not reader.accept("}"):
         if record:
-            reader.expect(",")
+            _comma(reader, "}")
         token = reader.peek()
         if token.kind == "string":
             key = string_value(reader.take())

@@ -14,6 +14,7 @@ from sqlglot.errors import TokenError
 
 from sqlml.errors import SqlSyntaxError
 from sqlml.language.statements import Span
+from sqlml.language.words import RESERVED
 
 Kind = Literal["word", "quoted", "string", "number", "symbol"]
 
@@ -236,7 +237,8 @@ _CONSTANT_WORDS = frozenset(
 def substitute(expression: str, columns: Mapping[str, str], dialect: str = "duckdb") -> str:
     """The expression with unqualified column names replaced by other SQL: names match exactly, else in another case if unique.
 
-    A name before ``(`` is a function's, one after ``.`` or ``AS`` or before ``:`` a field's or alias's: those stay.
+    A name before ``(`` is a function's, one after ``.`` or ``AS`` or before ``:`` a field's or alias's, one in ``INTERVAL 3 day`` a
+    unit: those stay. In ``a.b`` a column ``a`` is a struct, for the expression sees no table.
     """
     folded: dict[str, list[str]] = {}
     for name in columns:
@@ -256,6 +258,70 @@ def substitute(expression: str, columns: Mapping[str, str], dialect: str = "duck
 
 
 def _is_column_position(tokens: Sequence[Token], index: int) -> bool:
-    before = tokens[index - 1].upper if index else ""
-    after = tokens[index + 1].upper if index + 1 < len(tokens) else ""
-    return before not in (".", "AS", "::") and after not in ("(", ":", ":=", "=>")
+    before = tokens[index - 1] if index else None
+    after = tokens[index + 1] if index + 1 < len(tokens) else None
+    if before and (before.upper in (".", "AS", "::", "COLLATE") or _is_interval_unit(tokens, index)):
+        return False
+    if after and (after.upper in ("(", ":", ":=", "=>") or (after.kind == "string" and tokens[index].kind == "word")):
+        return False  # DATE '2013-01-01' is a literal
+    if tokens[index].upper in RESERVED:
+        return False
+    return not (after and after.upper == "FROM" and index >= 2 and tokens[index - 2].upper == "EXTRACT")
+
+
+def _is_interval_unit(tokens: Sequence[Token], index: int) -> bool:
+    """``INTERVAL 3 day``, ``INTERVAL (x) day`` and ``AT TIME ZONE``."""
+    before = tokens[index - 1]
+    if tokens[index].upper in ("TIME", "ZONE") and before.upper in ("AT", "TIME"):
+        return True
+    return before.upper == ")" or (index >= 2 and tokens[index - 2].upper == "INTERVAL")
+
+
+def first_words(text: str) -> frozenset[str]:
+    """The first word of each statement in upper case; semicolons inside quotes may add words, which does no harm to callers."""
+    if ";" not in text:
+        match = _FIRST_WORD.match(text)
+        return frozenset((match[1].upper(),)) if match else frozenset()
+    return frozenset(match[1].upper() for match in _STATEMENT_WORD.finditer(text))
+
+
+_SPACE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
+_FIRST_WORD = re.compile(rf"{_SPACE}(\w+)", re.DOTALL)
+_STATEMENT_WORD = re.compile(rf"(?:^|;){_SPACE}(\w+)", re.DOTALL)
+
+
+def parameter_spans(text: str, within: Span, dialect: str = "duckdb") -> list[Span]:
+    """Where a statement has ``?``, in order; a numbered ``?1`` is none of them."""
+    tokens = tokenize(within.of(text), dialect)
+    spans = []
+    for index, token in enumerate(tokens):
+        numbered = (
+            index + 1 < len(tokens) and tokens[index + 1].kind == "number" and tokens[index + 1].start == token.end
+        )
+        if token.upper == "?" and not numbered:
+            spans.append(Span(within.start + token.start, within.start + token.end))
+    return spans
+
+
+def parameters_in(text: str, within: Span, dialect: str = "duckdb") -> list[Span]:
+    """Where a statement has parameters of any spelling: ``?``, ``?1``, ``$1``, ``$name``."""
+    tokens = tokenize(within.of(text), dialect)
+    return [
+        Span(within.start + token.start, within.start + token.end)
+        for token in tokens
+        if token.upper == "?" or (token.kind == "symbol" and token.text == "$")
+    ]
+
+
+def literal_value(text: str, dialect: str = "duckdb") -> str | None:
+    """The text a literal stands for: a string's content, a number or TRUE/FALSE as written; None for anything else."""
+    tokens = tokenize(text, dialect)
+    signed = len(tokens) == 2 and tokens[0].upper in ("-", "+") and tokens[1].kind == "number"
+    if signed:
+        return tokens[0].text.replace("+", "") + tokens[1].text
+    if len(tokens) != 1:
+        return None
+    token = tokens[0]
+    if token.kind == "string":
+        return string_value(token)
+    return token.text if token.kind == "number" or token.upper in ("TRUE", "FALSE") else None

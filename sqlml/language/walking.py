@@ -33,7 +33,10 @@ class Environment:
     outer: Scope | None = None
     depth: int = 0
 
-    def inside(self, outer: Scope | None) -> Environment:
+    def inside(self, outer: Scope) -> Environment:
+        """For a query inside ``outer``, which is left out where it shows nothing itself."""
+        if outer.source is None and not outer.items:
+            return replace(self, outer=outer.outer, depth=self.depth + 1)
         return replace(self, outer=outer, depth=self.depth + 1)
 
     def scope(self, source: Span | None = None, items: tuple[FromItem, ...] = ()) -> Scope:
