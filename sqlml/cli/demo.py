@@ -48,6 +48,7 @@ The database is in {database}. Three things to try next:
 def run_demo(database: Path, out: TextIO | None = None) -> None:
     """Make the database file anew and run the tour on it."""
     out = out or sys.stdout
+    flight_files()
     _make_room(database)
     started = time.perf_counter()
     # One stream for results and what is said about them, so that they stay in order in a log.

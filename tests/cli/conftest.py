@@ -30,15 +30,15 @@ def environment(tmp_path):
 def run(tmp_path, environment):
     """Run the command in a folder of its own; returns the finished process."""
 
-    def run_command(*arguments, text="", binary=False):
+    def run_command(*arguments, text="", binary=False, path=None):
         return subprocess.run(
             [*COMMAND, *map(str, arguments)],
             input=text.encode() if binary else text,
             capture_output=True,
             text=not binary,
             cwd=tmp_path,
-            env=environment,
-            timeout=120,
+            env=environment if path is None else {**environment, "PYTHONPATH": f"{path}{os.pathsep}{ROOT}"},
+            timeout=300,
             check=False,
         )
 
