@@ -15,7 +15,7 @@ import hashlib
 import os
 import sys
 import tempfile
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -161,25 +161,45 @@ def part(function: Callable[..., Any]) -> Any:
     return numba.njit(inline="always", **OPTIONS)(function)
 
 
-def routine(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile at once a function of integers and floats that kernels then call by its address.
+class Routine:
+    """A function of integers compiled at first use, which kernels call by an address that they find in an image.
 
-    Numba compiles a kernel's callees again and again, once with each of their callers; a routine is compiled once, when its
-    module is imported, or read from the cache. Only kernels, routines and callbacks can call it.
+    Numba compiles a kernel's callees again and again, once with each of their callers; a routine is compiled once, and not at
+    all as long as no model needs it.
     """
 
-    def compile_routine(function: Callable[..., Any]) -> Any:
-        compiled = callback(signature)(function)
-        name = f"{function.__module__}.{function.__qualname__}.{source_hash()}"
-        llvmlite.binding.add_symbol(name, compiled.address)
-        _ROUTINES.append(compiled)
-        arguments, result = sigutils.normalize_signature(signature)
-        return types.ExternalFunction(name, result(*arguments))
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
 
-    return compile_routine
+    @cached_property
+    def _compiled(self) -> Any:
+        count = self.function.__code__.co_argcount
+        return callback(types.void(*[types.int64] * count))(self.function)
+
+    @property
+    def address(self) -> int:
+        """Where the machine code is; it stays there for the life of the process."""
+        address: int = self._compiled.address
+        return address
 
 
-_ROUTINES: list[Any] = []  # machine code must outlive whoever knows its address
+def routine(function: Callable[..., Any]) -> Routine:
+    """Declare a function of int64 arguments, without a result, as a routine."""
+    return Routine(function)
+
+
+@intrinsic
+def invoke(typing_context, address, arguments):
+    """Call the routine at an address with a tuple of int64."""
+
+    def codegen(context, builder, signature, values):
+        word = ir.IntType(64)
+        unpacked = cgutils.unpack_tuple(builder, values[1])
+        kind = ir.FunctionType(ir.VoidType(), [word] * len(unpacked))
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), unpacked)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), codegen
 
 
 @cache

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from udfs.forest.lanes import BLOCK, HAS_PERMUTES, NEAR_ZERO, TOP_KEY
+from udfs.forest.lanes import BLOCK
+from udfs.forest.ranks import KEY_TABLE, NEAR_ZERO, TOP_KEY
+from udfs.forest.vectors import HAS_PERMUTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -29,17 +31,9 @@ MAX_MEMBERSHIPS = 1 << 27
 MAX_BUCKETS = 2048
 # Ways to treat missing values: none (NaN is 0), zero or NaN goes left / right, NaN goes left / right.
 ORDINARY, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, CATEGORY = range(6)
-# Words of a coded feature's record.
-(
-    FEATURE, FIRST_COLUMN, COLUMNS, LOW, SCALE, LAST, BY_BITS, STARTS, CUT, STEP, CLASSES, CATEGORIES,
-    KEY_LOW, KEY_SCALE, KEY_APART, KEY_BY_BITS,
-) = range(16)  # fmt: skip
-FEATURE_WORDS = 16
-COLUMN_WORDS = 4  # base, missing (0 none, 1 zero or NaN, 2 NaN), code of the missing, levels of the search over keys
 TREE_WORDS = 6  # nodes (offset), count, planes (offset), leaf capacity, first set, sets
 SET_WORDS = 4  # class column, table (offset), number within the tree, 0
 TABLE_BYTES = 256  # of a set: a bit for every class
-KEY_TABLE = 256  # 16-bit keys of a column's cuts, as a search tree in breadth-first order from 1 on
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""The forest as kernels read it: one 64-byte aligned block of memory that begins with a head of offsets."""
+"""Building the image of a forest: the plain walk's arrays, the coded walk's where it can be taken, and the objective."""
 
 from __future__ import annotations
 
@@ -8,80 +8,46 @@ import numpy as np
 
 from udfs.errors import ArtifactError
 from udfs.forest.coded import code_forest
+from udfs.forest.image import (
+    CODED, COLUMN_COUNT, CONVERT, DIVISOR, FEATURE_COUNT, MAGIC, MOST_SETS, N_FEATURES, OUTPUTS, PARAMETER, PLAIN, TREES,
+    WALK, ImageWriter,
+)  # fmt: skip
 from udfs.forest.objective import parse_objective
+from udfs.forest.walk import coded_walk, plain_walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from udfs.model import Forest, Tree
 
-# Words of the head. Offsets are in bytes from the start of the image.
-N_FEATURES, OUTPUTS, TREES, DIVISOR, OBJECTIVE, PARAMETER, METHOD = range(1, 8)
-PLAIN = 8  # first of the offsets of the plain walk's arrays, in the order of plain_sections
-CODED = 20  # first of the offsets of the coded walk's arrays, in the order of coded.Sections
-CODED_FEATURES, CODED_COLUMNS, CODED_SETS, FEWEST_ROWS = range(32, 36)
-HEAD_WORDS = 64
-MAGIC = 0x54534552_4F464C4D
-ALIGNMENT = 64
-
-
-class ImageWriter:
-    """Collects arrays, each on a 64-byte boundary, and writes them behind a head that holds their offsets."""
-
-    def __init__(self) -> None:
-        self.head = np.zeros(HEAD_WORDS, np.int64)
-        self._parts: list[npt.NDArray[np.uint8]] = []
-        self._size = HEAD_WORDS * 8
-
-    def add(self, word: int, values: npt.NDArray[Any]) -> None:
-        """Append an array and note its offset in a word of the head."""
-        self.head[word] = self._size
-        data = np.ascontiguousarray(values).view(np.uint8).reshape(-1)
-        room = -(-(len(data) + 1) // ALIGNMENT) * ALIGNMENT
-        padded = np.zeros(room, np.uint8)
-        padded[: len(data)] = data
-        self._parts.append(padded)
-        self._size += room
-
-    def finish(self) -> npt.NDArray[np.int64]:
-        """The image, in memory of its own that starts on a 64-byte boundary."""
-        memory = np.empty(self._size // 8 + ALIGNMENT // 8, np.int64)
-        skip = -memory.ctypes.data % ALIGNMENT // 8
-        image = memory[skip : skip + self._size // 8]
-        image[:HEAD_WORDS] = self.head
-        image[HEAD_WORDS:] = np.concatenate(self._parts).view(np.int64)
-        return image
-
 
 def build_forest_image(forest: Forest, n_features: int, *, allow_coded: bool = True) -> npt.NDArray[np.int64]:
     """Lay out a checked forest for the kernels; keep the array alive as long as its address is in use.
 
-    Without ``allow_coded`` the kernel takes the plain walk, which any forest can take.
+    The image holds addresses of machine code: it is for this process only. Without ``allow_coded`` the forest is walked
+    plainly, as any forest can be.
     """
     if len(forest.trees) % forest.outputs:
         raise ArtifactError(f"the forest has {len(forest.trees)} trees, wanted a multiple of {forest.outputs}")
-    code, parameter = parse_objective(forest.objective, forest.outputs)
+    convert, parameter = parse_objective(forest.objective, forest.outputs)
     writer = ImageWriter()
     head = writer.head
     head[0] = MAGIC
     head[N_FEATURES], head[OUTPUTS], head[TREES] = n_features, forest.outputs, len(forest.trees)
     head[DIVISOR] = len(forest.trees) // forest.outputs if forest.average_output else 0
-    head[OBJECTIVE] = code
+    head[CONVERT] = convert.address if convert else 0
     head[PARAMETER] = np.float64(parameter).view(np.int64)
     plain = plain_sections(forest)
-    for word, values in enumerate(plain, start=PLAIN):
-        writer.add(word, values)
     coded = code_forest(forest, plain) if allow_coded else None
-    if coded is not None:
-        head[METHOD] = 1
-        head[CODED_FEATURES], head[CODED_COLUMNS], head[CODED_SETS] = (
-            len(coded.arrays[0]),
-            coded.columns,
-            coded.most_sets,
-        )
-        head[FEWEST_ROWS] = max(1, sum(len(tree.leaf_value) for tree in forest.trees) // len(forest.trees) // 8)
-        for word, values in enumerate(coded.arrays, start=CODED):
+    if coded is None:
+        head[WALK] = plain_walk.address
+        for word, values in enumerate(plain, start=PLAIN):
             writer.add(word, values)
+        return writer.finish()
+    head[WALK] = coded_walk.address
+    head[FEATURE_COUNT], head[COLUMN_COUNT], head[MOST_SETS] = len(coded.arrays[0]), coded.columns, coded.most_sets
+    for word, values in enumerate(coded.arrays, start=CODED):
+        writer.add(word, values)
     return writer.finish()
 
 

@@ -7,19 +7,89 @@ import math
 import numpy as np
 
 from udfs.errors import UnsupportedModelError
-from udfs.jit import kernel, view
+from udfs.forest.image import CONVERT, DIVISOR, HEAD_WORDS, OUTPUTS, PARAMETER
+from udfs.jit import Routine, address_of, invoke, kernel, routine, view
 
-IDENTITY, EXPONENTIAL, SIGMOID, SOFTMAX, SIGNED_SQUARE, LOG1P_EXP = range(6)
-# Words of the forest image's head (udfs.forest.nodes), which this kernel reads.
-_OUTPUTS, _DIVISOR, _OBJECTIVE, _PARAMETER = 2, 4, 5, 6
+
+@routine
+def exponential(image_address, out, stride, n):
+    """Poisson, gamma, tweedie."""
+    values = view(out, np.float64, n)
+    for i in range(n):
+        values[i] = math.exp(values[i])
+
+
+@routine
+def sigmoid(image_address, out, stride, n):
+    """Binary, one against all, cross-entropy: each output by itself."""
+    head = view(image_address, np.int64, HEAD_WORDS)
+    factor = view(image_address, np.float64, HEAD_WORDS)[PARAMETER]
+    for k in range(head[OUTPUTS]):
+        values = view(out + k * stride, np.float64, n)
+        for i in range(n):
+            values[i] = 1.0 / (1.0 + math.exp(-factor * values[i]))
+
+
+@routine
+def signed_square(image_address, out, stride, n):
+    """Regression on the square root of the label."""
+    values = view(out, np.float64, n)
+    for i in range(n):
+        x = values[i]
+        sign = np.float64(int(x > 0.0) - int(x < 0.0))
+        values[i] = sign * x * x
+
+
+@routine
+def log1p_exp(image_address, out, stride, n):
+    """Cross-entropy with the intensity as its output."""
+    values = view(out, np.float64, n)
+    for i in range(n):
+        values[i] = math.log1p(math.exp(values[i]))
+
+
+@routine
+def softmax(image_address, out, stride, n):
+    """Multiclass: exponentials of the distance from the largest score, divided by their sum."""
+    outputs = view(image_address, np.int64, HEAD_WORDS)[OUTPUTS]
+    for i in range(n):
+        scores = out + 8 * i
+        largest = view(scores, np.float64, 1)[0]
+        for k in range(1, outputs):
+            largest = max(view(scores + k * stride, np.float64, 1)[0], largest)
+        total = 0.0
+        for k in range(outputs):
+            score = view(scores + k * stride, np.float64, 1)
+            score[0] = math.exp(score[0] - largest)
+            total += score[0]
+        for k in range(outputs):
+            view(scores + k * stride, np.float64, 1)[0] /= total
+
+
+@kernel
+def apply_objective(image_address, out, n):
+    """Turn raw scores into predictions in place, for the first ``n`` columns of ``out[outputs, stride]``.
+
+    The averaging of a random forest happens here and not in the raw score, because LightGBM has it so.
+    """
+    head = view(image_address, np.int64, HEAD_WORDS)
+    if head[DIVISOR]:
+        for k in range(head[OUTPUTS]):
+            values = view(address_of(out) + k * out.strides[0], np.float64, n)
+            for i in range(n):
+                values[i] /= head[DIVISOR]
+    if head[CONVERT]:
+        invoke(head[CONVERT], (image_address, address_of(out), np.int64(out.strides[0]), np.int64(n)))
+
+
 _IDENTITIES = {"", "none", "custom", "huber", "lambdarank", "rank_xendcg"}
 _SQUARES = {"regression", "regression_l1", "quantile", "mape", "fair"}
-_FIXED = {
-    "poisson": (EXPONENTIAL, 0.0),
-    "gamma": (EXPONENTIAL, 0.0),
-    "tweedie": (EXPONENTIAL, 0.0),
-    "cross_entropy": (SIGMOID, 1.0),
-    "cross_entropy_lambda": (LOG1P_EXP, 0.0),
+_FIXED: dict[str, tuple[Routine, float]] = {
+    "poisson": (exponential, 0.0),
+    "gamma": (exponential, 0.0),
+    "tweedie": (exponential, 0.0),
+    "cross_entropy": (sigmoid, 1.0),
+    "cross_entropy_lambda": (log1p_exp, 0.0),
 }
 # LightGBM reads these names in a model file as well (config.h, ParseObjectiveAlias).
 _ALIASES = {
@@ -33,23 +103,23 @@ _ALIASES = {
 }  # fmt: skip
 
 
-def parse_objective(line: str, outputs: int) -> tuple[int, float]:
-    """The operation and its parameter for LightGBM's objective line, such as ``binary sigmoid:1``."""
+def parse_objective(line: str, outputs: int) -> tuple[Routine | None, float]:
+    """The routine (None for the identity) and its parameter for LightGBM's objective line, such as ``binary sigmoid:1``."""
     words = line.split()
     name = _ALIASES.get(words[0], words[0]) if words else ""
     settings = dict(word.split(":", 1) for word in words[1:] if ":" in word)
     if name in _IDENTITIES:
-        return IDENTITY, 0.0
+        return None, 0.0
     if name in _SQUARES:
-        return (SIGNED_SQUARE, 0.0) if "sqrt" in words[1:] else (IDENTITY, 0.0)
+        return (signed_square if "sqrt" in words[1:] else None), 0.0
     if name in _FIXED:
         return _FIXED[name]
     if name in {"binary", "multiclassova"}:
-        return SIGMOID, _sigmoid(line, settings)
+        return sigmoid, _sigmoid(line, settings)
     if name == "multiclass":
         if settings.get("num_class", str(outputs)) != str(outputs):
             raise UnsupportedModelError(f'objective "{line}" does not fit a forest of {outputs} outputs')
-        return SOFTMAX, 0.0
+        return softmax, 0.0
     raise UnsupportedModelError(f'objective "{name}" is not supported')
 
 
@@ -61,49 +131,3 @@ def _sigmoid(line: str, settings: dict[str, str]) -> float:
     if not (value > 0 and math.isfinite(value)):
         raise UnsupportedModelError(f'objective "{line}" has a sigmoid that is not a positive number')
     return value
-
-
-@kernel
-def apply_objective(image_address, out, n):
-    """Turn raw scores into predictions in place, for the first ``n`` columns of ``out[outputs, stride]``.
-
-    The averaging of a random forest happens here and not in the raw score, because LightGBM has it so.
-    """
-    head = view(image_address, np.int64, 16)
-    outputs = head[_OUTPUTS]
-    objective = head[_OBJECTIVE]
-    parameter = view(image_address + 8 * _PARAMETER, np.float64, 1)[0]
-    if head[_DIVISOR]:
-        for k in range(outputs):
-            for i in range(n):
-                out[k, i] /= head[_DIVISOR]
-    if objective == SOFTMAX:
-        for i in range(n):
-            softmax(out, outputs, i)
-        return
-    for k in range(outputs):
-        for i in range(n):
-            x = out[k, i]
-            if objective == SIGMOID:
-                out[k, i] = 1.0 / (1.0 + math.exp(-parameter * x))
-            elif objective == EXPONENTIAL:
-                out[k, i] = math.exp(x)
-            elif objective == SIGNED_SQUARE:
-                sign = np.float64(int(x > 0.0) - int(x < 0.0))
-                out[k, i] = sign * x * x
-            elif objective == LOG1P_EXP:
-                out[k, i] = math.log1p(math.exp(x))
-
-
-@kernel
-def softmax(out, outputs, i):
-    """One row's softmax: exponentials of the distance from the largest score, divided by their sum."""
-    largest = out[0, i]
-    for k in range(1, outputs):
-        largest = max(out[k, i], largest)
-    total = 0.0
-    for k in range(outputs):
-        out[k, i] = math.exp(out[k, i] - largest)
-        total += out[k, i]
-    for k in range(outputs):
-        out[k, i] /= total
