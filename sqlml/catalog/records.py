@@ -118,3 +118,4 @@ class RecordedView:
     name: str
     version: int | None
     statement: str  # as the user wrote it, for REBUILD VIEWS
+    alias: str | None = None  # where the text says name@alias

@@ -24,6 +24,7 @@ import pyarrow as pa
 from sqlml.engines.duckdb_errors import engine_error
 from sqlml.engines.duckdb_plans import PlanFacts, read_plan
 from sqlml.engines.engine import Column
+from sqlml.engines.failures import write_failure
 from sqlml.errors import EngineError
 
 _CALL = compile("__sqlml_call__()", "<sqlml>", "eval")
@@ -54,13 +55,30 @@ class DuckDBEngine:
 
     def call(self, function: Callable[..., Any], *arguments: Any, sql: str = "", **keywords: Any) -> Any:
         """Call into DuckDB from a frame with the user's variables; its errors become EngineError with a position in ``sql``."""
+        try:
+            return self._native(function, *arguments, **keywords)
+        except (duckdb.Error, OSError) as error:
+            raise engine_error(error, sql) from error
+
+    def _native(self, function: Callable[..., Any], *arguments: Any, **keywords: Any) -> Any:
         frame = self._frame
         visible: dict[str, Any] = {} if frame is None else dict(frame.f_locals)
         visible["__sqlml_call__"] = partial(function, *arguments, **keywords)  # in C: no frame of ours in between
-        try:
-            return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
-        except (duckdb.Error, OSError) as error:
-            raise engine_error(error, sql) from error
+        return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
+
+    def execute_native(self, sql: str, parameters: Any = None) -> None:
+        """Execute with DuckDB's own errors; the result stays on the connection."""
+        self._native(self.connection.execute, sql, parameters)
+
+    def native_relation(self, sql: str) -> Any:
+        """DuckDB's lazy relation of a query, with DuckDB's own errors."""
+        return self._native(self.connection.sql, sql)
+
+    def translated(self, error: Exception, sql: str) -> EngineError | None:
+        """The EngineError for an error of DuckDB's own; None for any other."""
+        if isinstance(error, EngineError):
+            return error
+        return engine_error(error, sql) if isinstance(error, duckdb.Error | OSError) else None
 
     def run(self, sql: str, parameters: Sequence[Any] | None = None) -> None:
         """Execute for effect; the result, if any, is discarded and the connection is free afterwards."""
@@ -119,8 +137,11 @@ class DuckDBEngine:
         self.call(self.connection.begin)
 
     def commit(self) -> None:
-        """Commit the explicit transaction; after an error it is rolled back and closed."""
-        self.call(self.connection.commit)
+        """Commit the explicit transaction; where that fails it is undone and closed, and the error says whether to retry."""
+        try:
+            self.call(self.connection.commit)
+        except EngineError as error:
+            raise write_failure(error) from error
 
     def rollback(self) -> None:
         """Undo and close the explicit transaction, if one is open."""
@@ -161,6 +182,34 @@ class DuckDBEngine:
         kind = self.call(self.connection._table_kind, parts)  # noqa: SLF001  runs no statement, so it aborts nothing
         return bool(kind != "none")
 
+    def place(self, parts: tuple[str, ...]) -> tuple[str, str, str]:
+        """The database, schema and name that a name given to CREATE stands for; ``a.b`` is schema a first, then database a."""
+        *qualifiers, name = parts
+        if len(qualifiers) >= 2:
+            return qualifiers[0], qualifiers[1], name
+        database = self.current_database()
+        if not qualifiers:
+            return database, self.current_schema(), name
+        if not self.schema_exists(database, qualifiers[0]) and self.has_database(qualifiers[0]):
+            return qualifiers[0], "main", name
+        return database, qualifiers[0], name
+
+    def databases(self) -> list[str]:
+        """The attached databases that can hold models, the current one first."""
+        query = (
+            "SELECT database_name FROM system.main.duckdb_databases() WHERE NOT internal "
+            "ORDER BY database_name = system.main.current_database() DESC, database_oid"
+        )
+        return [name for (name,) in self.rows(query)]
+
+    def surroundings(self) -> tuple[str, list[str]]:
+        """The current database, and its schemas in which a bare name is looked up, in order."""
+        query = (
+            "SELECT system.main.current_database(), system.main.current_schema(), system.main.current_schemas(false)"
+        )
+        ((database, schema, path),) = self.rows(query)
+        return database, list(dict.fromkeys([schema, *path, "main"]))
+
     def keeps_row_order(self, sql: str) -> bool:
         """Whether two runs over the same data give the same sequence of rows."""
         return self._facts(sql).keeps_row_order
@@ -195,6 +244,13 @@ class DuckDBEngine:
     def interrupt(self) -> None:
         """Stop what the connection is running; may be called from any thread."""
         self.connection.interrupt()
+
+
+def open_connection(
+    database: str, *, read_only: bool = False, config: dict[str, Any] | None = None
+) -> duckdb.DuckDBPyConnection:
+    """A new connection of DuckDB's own client."""
+    return duckdb.connect(database, read_only=read_only, config=config or {})
 
 
 def _values(parameters: Sequence[Any] | None) -> list[Any] | None:

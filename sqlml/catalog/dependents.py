@@ -1,0 +1,127 @@
+"""Views and macros that use models: recording them, forgetting those that are gone, and what they forbid."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from sqlml.catalog.names import key
+from sqlml.catalog.rows import VIEW_COLUMNS, recorded_view
+from sqlml.errors import DependencyError, SignatureError
+
+if TYPE_CHECKING:
+    from sqlml.catalog.layout import Layout
+    from sqlml.catalog.records import ModelRecord, RecordedView, VersionRecord
+
+Signature = tuple[tuple[str, str], ...]
+
+
+class Dependents:
+    """The recorded views of one connection's catalogs."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._engine = layout.engine
+
+    def of(self, model: ModelRecord) -> list[RecordedView]:
+        """The views and macros that use the model and still exist; others were dropped or replaced by other means."""
+        table = self._layout.table(model.database, "_views")
+        query = f"SELECT {VIEW_COLUMNS} FROM {table} WHERE model_id = ? ORDER BY schema_name, view_name, rowid"
+        views = (recorded_view(model.database, row) for row in self._engine.rows(query, [model.model_id]))
+        return [view for view in views if self._still_uses(view, model)]
+
+    def record(self, model: ModelRecord, view: RecordedView) -> None:
+        """Remember a view, in place of what was recorded of it before."""
+        table = self._layout.table(model.database, "_views")
+        self._layout.write(
+            f"DELETE FROM {table} WHERE model_id = ? AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?) "
+            "AND version IS NOT DISTINCT FROM ? AND alias IS NOT DISTINCT FROM ?",
+            [model.model_id, view.schema, view.name, view.version, view.alias],
+        )
+        self._layout.write(
+            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [model.model_id, view.kind, view.schema, view.name, view.version, view.alias, view.statement],
+        )
+
+    def forget(self, database: str, schema: str, name: str) -> None:
+        """A view was dropped or is about to be replaced."""
+        table = self._layout.table(database, "_views")
+        self._layout.write(
+            f"DELETE FROM {table} WHERE lower(schema_name) = lower(?) AND lower(view_name) = lower(?)", [schema, name]
+        )
+
+    def drop(self, views: Iterable[RecordedView]) -> None:
+        """Drop the views themselves, for CASCADE."""
+        for schema, name in dict.fromkeys((view.schema, view.name) for view in views):
+            view = next(view for view in views if (view.schema, view.name) == (schema, name))
+            kind, _ = self._definition(view) or ("VIEW", "")
+            self._layout.write(f"DROP {kind} IF EXISTS {self._engine.quote(view.database, schema, name)}")
+            self.forget(view.database, schema, name)
+
+    def refuse(self, views: Iterable[RecordedView], what: str, hint: str) -> None:
+        """Raise DependencyError if there are any."""
+        names = listed(views)
+        if names:
+            raise DependencyError(
+                f"cannot {what} because other objects depend on it", detail=f"In use by: {names}.", hint=hint
+            )
+
+    def blocking(self, model: ModelRecord, signature: Signature, label_type: str, current: VersionRecord | None) -> str:
+        """The views on the bare name that a default version of this signature would break; empty if none."""
+        if current is None or (current.signature == signature and current.label_type == label_type):
+            return ""
+        return listed(view for view in self.of(model) if view.version is None and view.alias is None)
+
+    def refuse_signature(self, model: ModelRecord, version: VersionRecord, current: VersionRecord | None) -> None:
+        """Raise SignatureError if ``version`` cannot become the default because of recorded views."""
+        names = self.blocking(model, version.signature, version.label_type, current)
+        if names and current is not None:
+            raise SignatureError(
+                f'version {version.version} of model "{model.name}" has another signature than version {current.version}',
+                detail=f"{difference(current, version)} In use by: {names}.",
+                hint=f"ALTER MODEL {model.name} SET DEFAULT VERSION {version.version} REBUILD VIEWS makes these views anew.",
+            )
+
+    def _still_uses(self, view: RecordedView, model: ModelRecord) -> bool:
+        found = self._definition(view)
+        return found is not None and key(_unquoted(model.name)) in key(_unquoted(found[1]))
+
+    def _definition(self, view: RecordedView) -> tuple[str, str] | None:
+        """What DROP calls it, and its text as the engine keeps it; None where there is none of that name."""
+        place = [view.database, view.schema, view.name]
+        rows = self._engine.rows(
+            "SELECT 'VIEW', sql FROM system.main.duckdb_views() WHERE lower(database_name) = lower(?) "
+            "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?) UNION ALL "
+            "SELECT CASE function_type WHEN 'table_macro' THEN 'MACRO TABLE' ELSE 'MACRO' END, macro_definition "
+            "FROM system.main.duckdb_functions() WHERE lower(database_name) = lower(?) "
+            "AND lower(schema_name) = lower(?) AND lower(function_name) = lower(?) AND macro_definition IS NOT NULL",
+            place + place,
+        )
+        wanted = "MACRO" if view.kind == "macro" else "VIEW"
+        return next(((kind, text or "") for kind, text in rows if kind.startswith(wanted)), None)
+
+
+def listed(views: Iterable[RecordedView]) -> str:
+    """Views for a message: view main.scores, macro main.score."""
+    return ", ".join(dict.fromkeys(f"{view.kind} {view.schema}.{view.name}" for view in views))
+
+
+def difference(old: VersionRecord, new: VersionRecord) -> str:
+    """How two signatures differ, as sentences."""
+    before, after = dict(old.signature), dict(new.signature)
+    parts = []
+    if gone := [name for name in before if name not in after]:
+        parts.append(f"No longer an input: {', '.join(gone)}.")
+    if added := [name for name in after if name not in before]:
+        parts.append(f"New input: {', '.join(added)}.")
+    for name, kind in before.items():
+        if after.get(name, kind) != kind:
+            parts.append(f"Input {name} was {kind} and is {after[name]}.")
+    if old.label_type != new.label_type:
+        parts.append(f"The output was {old.label_type} and is {new.label_type}.")
+    return " ".join(parts) or "The inputs come in another order."
+
+
+def _unquoted(text: str) -> str:
+    """A text without quotes: a name reads the same in an identifier, in a literal, and in both."""
+    return text.replace('"', "").replace("'", "")

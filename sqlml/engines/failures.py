@@ -1,0 +1,32 @@
+"""What a failed write means for the user: an engine's error to the error class that says whether to retry or to free space."""
+
+from __future__ import annotations
+
+from sqlml.errors import ConflictError, EngineError, ReadOnlyError, ResourceError, SqlmlError
+
+
+def write_failure(error: EngineError) -> SqlmlError:
+    """The error to raise instead of ``error``, which a write to the catalog met; ``error`` itself where it says it best."""
+    # A constraint can only break where another session has committed the same name or hash since our snapshot.
+    if error.sqlstate in ("40001", "23000"):
+        return ConflictError(
+            "another session changed the same models at the same time",
+            detail=_sentence(error.message),
+            hint="Run the statement again.",
+        )
+    if error.sqlstate == "25006":
+        return ReadOnlyError(
+            "cannot store models: the database or the transaction is read-only", detail=_sentence(error.message)
+        )
+    if error.sqlstate in ("53100", "58030"):
+        return ResourceError(
+            "could not write to the database; nothing was stored",
+            detail=_sentence(error.message),
+            hint="Free disk space and run the statement again.",
+        )
+    return error
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
