@@ -274,7 +274,8 @@ def _is_interval_unit(tokens: Sequence[Token], index: int) -> bool:
     before = tokens[index - 1]
     if tokens[index].upper in ("TIME", "ZONE") and before.upper in ("AT", "TIME"):
         return True
-    return before.upper == ")" or (index >= 2 and tokens[index - 2].upper == "INTERVAL")
+    counted = before.kind in ("number", "string") and index >= 2 and tokens[index - 2].upper == "INTERVAL"
+    return counted or before.upper == ")"
 
 
 def first_words(text: str) -> frozenset[str]:

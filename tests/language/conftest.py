@@ -24,6 +24,13 @@ def corpus():
 
 
 @pytest.fixture(scope="session")
+def rewrites():
+    """The statements of rewrites.sql."""
+    _, *blocks = (HERE / "rewrites.sql").read_text().strip().split("\n\n")
+    return [block.split("\n-->\n")[0] for block in blocks]
+
+
+@pytest.fixture(scope="session")
 def check_golden():
     """Compare ``{input: output}`` of a file of pairs; SQLML_UPDATE_GOLDEN=1 writes the file anew."""
 
