@@ -24,6 +24,7 @@ DEFAULT_LABEL = "label"  # BigQuery ML's
 DEFAULT_EVAL_FRACTION = 0.2  # BigQuery ML's
 DEFAULT_PATIENCE = 20
 COLUMN_SPLITS = ("seq", "group", "custom")
+MODEL_OPTIONS = ("description", "threshold")
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ class TrainingOptions:
     @property
     def model_options(self) -> dict[str, Any]:
         """The options that belong to the model's name and not to the version: what ALTER MODEL SET OPTIONS sets."""
-        return {name: self.given[name] for name in ("description", "threshold") if name in self.given}
+        return {name: self.given[name] for name in MODEL_OPTIONS if name in self.given}
 
 
 def parse_options(options: Sequence[Option]) -> TrainingOptions:
@@ -145,6 +146,21 @@ def parse_options(options: Sequence[Option]) -> TrainingOptions:
     for check in (_check_objective, _check_split, _check_weights, _check_trees):
         check(parsed)
     return parsed
+
+
+def parse_model_options(options: Sequence[Option]) -> dict[str, Any]:
+    """The options of ALTER MODEL ... SET OPTIONS; NULL takes one back to its default."""
+    values: dict[str, Any] = {}
+    for option in options:
+        if option.key not in MODEL_OPTIONS:
+            canonical_name(option)  # raises where there is no such option at all
+            raise OptionError(
+                f'option "{option.key}" belongs to a version, which never changes',
+                hint=f"Train another with CREATE OR REPLACE MODEL. A model's own options are {', '.join(MODEL_OPTIONS)}.",
+                position=option.span.start,
+            )
+        values[option.key] = None if option.value is None else _checked(option, RULES[option.key])
+    return values
 
 
 def canonical_name(option: Option) -> str:

@@ -25,7 +25,7 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """``details`` is JSON: split, rows, threshold, classes, confusion_matrix (rows by expected class), roc_curve."""
+    """``details`` is JSON: split, rows, metrics, threshold, classes, confusion_matrix (rows by expected class), roc_curve."""
 
     metrics: tuple[MetricRow, ...]
     details: dict[str, Any]
@@ -41,6 +41,7 @@ def evaluate(labels: Labels, part: Part, predictions: FloatArray, split: str) ->
         found = regression_metrics(label, predictions[0], own)
     else:
         found = _evaluate_classes(labels, label.astype(np.int64), predictions, own, details)
+    details["metrics"] = found
     return Evaluation(tuple(MetricRow(split, name, value) for name, value in found.items()), details)
 
 

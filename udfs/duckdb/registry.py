@@ -36,9 +36,11 @@ class Instance:
     def __init__(self, number: int) -> None:
         self.id = number
         self.scorer = "native"
+        self.generation = 0  # counts the changes of published names: what was resolved before one may be out of date
         self._artifacts: OrderedDict[str, bytes] = OrderedDict()
         self._models: dict[str, Model] = {}
         self._names: dict[str, Names] = {}
+        self.generation = 0  # counts changes of the names: what was planned with an older one may name another version
 
     def put(self, artifact_hash: str, artifact: bytes) -> None:
         """Make an artifact known by its hash; it is read, and verified, when first used."""
@@ -93,12 +95,16 @@ class Instance:
         """
         with _LOCK:
             self._names[database] = {key: dict(versions) for key, versions in names.items()}
+            self.generation += 1
+            self.generation += 1
             self._forget()
 
     def withdraw(self, database: str) -> None:
         """Forget the names of a detached database."""
         with _LOCK:
             self._names.pop(database, None)
+            self.generation += 1
+            self.generation += 1
             self._forget()
 
     def published(self) -> Mapping[str, Names]:

@@ -1,0 +1,177 @@
+"""One engine statement with ML calls in, the SQL that the engine runs out; every other byte stays the user's.
+
+SELECT PREDICT(late, *) FROM flights        calls found by the parser, with their scopes
+└─ Call ─────┘                       each call's SQL made on demand, inner calls first
+SELECT __sqlml_label('sha256:..', {...}) ... spliced into the user's own text
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlml.catalog.records import VersionRecord
+from sqlml.engines.engine import Column
+from sqlml.errors import EngineError, NotSupportedYetError
+from sqlml.language.splice import OffsetMap, splice
+from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
+from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
+from sqlml.planning.facts import VersionFacts
+from sqlml.planning.matching import Matcher, match_arguments
+from sqlml.planning.scoring import Scored, predict_sql, probability_sql
+from sqlml.planning.visible import VisibleColumns, outer_relations, visible_columns, with_clause
+from udfs.model import Model
+
+
+@dataclass(frozen=True)
+class Found:
+    """A model's version as the statement sees it, and the reference under which the scorers know it."""
+
+    version: VersionRecord
+    model: Model
+    reference: str
+    pinned: bool  # named with @, so that it cannot change under a stored text
+    threshold: float | None = None  # of the model's options, for binary models
+
+
+class Surroundings(Protocol):
+    """What rewriting needs of the session."""
+
+    def find_model(self, name: ModelName, *, stored: bool) -> Found: ...
+
+    def columns_of(self, sql: str) -> list[Column]: ...
+
+    def quote(self, name: str) -> str: ...
+
+    def facts(self, found: Found) -> VersionFacts: ...
+
+    def notice(self, text: str) -> None: ...
+
+
+TableFunction = Callable[["Rewriter", TableCall], str]
+
+
+@dataclass
+class Rewriter:
+    """Makes the SQL of one statement's calls; a call's SQL is made once, when its own or an outer call's text is asked for."""
+
+    text: str
+    span: Span  # of the statement, or of the query in CREATE MODEL
+    calls: tuple[Call, ...]
+    session: Surroundings
+    table_functions: Mapping[str, TableFunction]
+    stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
+    made: dict[Span, str] = field(default_factory=dict)
+    used: dict[Span, Found] = field(default_factory=dict)
+    outputs: dict[Span, list[str]] = field(default_factory=dict)  # columns that a call adds, for EXPLAIN
+
+    def rewrite(self) -> tuple[str, OffsetMap]:
+        """The statement's text with its outermost calls replaced, and the map from its offsets back to the user's."""
+        return self._spliced(self.span)
+
+    def text_of(self, span: Span) -> str:
+        """A span's text with the calls inside it replaced."""
+        return self._spliced(span)[0]
+
+    def _spliced(self, span: Span) -> tuple[str, OffsetMap]:
+        calls = [c for c in self.calls if span.start <= c.span.start and c.span.end <= span.end]
+        outermost = [c for c in calls if not any(_inside(c.span, other.span) for other in calls)]
+        replacements = [(c.span, self.sql_of(c)) for c in outermost]
+        replacements += [
+            (place, name)
+            for place, name in self._numbered_parameters()
+            if span.start <= place.start
+            and place.end <= span.end
+            and not any(_covers(c.span, place) for c in outermost)
+        ]
+        replacements += [
+            (place, name) for place, name in self._column_names(outermost) if span.start <= place.start <= span.end
+        ]
+        return splice(self.text, replacements, span)
+
+    def _column_names(self, calls: Sequence[Call]) -> list[tuple[Span, str]]:
+        """Result columns without an alias are named after what the user wrote, not after what the engine ran."""
+        names: dict[Span, str] = {}
+        for call in calls:
+            if not isinstance(call, ScalarCall) or call.unnamed_item is None:
+                continue
+            end = Span(call.unnamed_item.end, call.unnamed_item.end)
+            name = call.unnamed_item.of(self.text)
+            if call.select_item:
+                name = f"predicted_{self.find(call).model.label.name}" + "_prob" * (call.function == "predict_proba")
+            names[end] = f" AS {self.session.quote(name)}"
+        return list(names.items())
+
+    def _numbered_parameters(self) -> list[tuple[Span, str]]:
+        """Every ``?`` of a statement with calls becomes ``$1``, ``$2``..., since a call's SQL may repeat or reorder its arguments."""
+        if not self.calls or "?" not in self.text:
+            return []
+        return [(span, f"${number}") for number, span in enumerate(parameter_spans(self.text, self.span), 1)]
+
+    def sql_of(self, call: Call) -> str:
+        if call.span not in self.made:
+            self.made[call.span] = self._scalar(call) if isinstance(call, ScalarCall) else self._table(call)
+        return self.made[call.span]
+
+    # -- calls -------------------------------------------------------------------------------------------------------------
+
+    def _scalar(self, call: ScalarCall) -> str:
+        if call.function == "explain_predict":
+            raise NotSupportedYetError("EXPLAIN_PREDICT is not supported yet", position=call.span.start)
+        found = self.find(call)
+        name = call.model.parts[-1]
+        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name)
+        columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
+        scored = self.scored(found)
+        row = scored.row(columns)
+        if call.function == "predict":
+            return predict_sql(scored, row, found.threshold)
+        wanted = literal_value(call.class_label.of(self.text)) if call.class_label is not None else None
+        position = (call.class_label or call.span).start
+        return probability_sql(scored, row, wanted, name=name, position=position)
+
+    def _table(self, call: TableCall) -> str:
+        function = self.table_functions.get(call.function)
+        if function is None:
+            raise NotSupportedYetError(f"ML.{call.function.upper()} is not supported yet", position=call.span.start)
+        return function(self, call)
+
+    # -- for the table functions -------------------------------------------------------------------------------------------
+
+    def find(self, call: Call) -> Found:
+        if call.model is None:
+            raise EngineError("a model is expected here", position=call.span.start)
+        if call.span not in self.used:
+            self.used[call.span] = self.session.find_model(call.model, stored=self.stored)
+        return self.used[call.span]
+
+    def scored(self, found: Found) -> Scored:
+        return Scored(found.model, found.reference, self.session.quote, substitute)
+
+    def visible(self, call: Call) -> VisibleColumns:
+        scope = call.scope or Scope(None)
+        return visible_columns(
+            scope, text_of=self.text_of, columns_of=self.session.columns_of, quote=self.session.quote, call=call.span
+        )
+
+    def source(self, call: TableCall, index: int = 0) -> tuple[str, list[Column]]:
+        """An input of a table function as a query, and the columns it has."""
+        span, is_table = call.inputs[index]
+        text = self.text_of(span)
+        query = f"SELECT * FROM {text}" if is_table else text
+        prefix = with_clause(call.scope, self.text_of)
+        outer = outer_relations(call.scope, self.text_of, call.span)
+        if outer:
+            return query, self.session.columns_of(
+                f"{prefix}SELECT __inner.* FROM {outer}, LATERAL ({query}) AS __inner"
+            )
+        return query, self.session.columns_of(f"{prefix}SELECT * FROM ({query}) AS __sqlml_rows")
+
+
+def _inside(inner: Span, outer: Span) -> bool:
+    return inner != outer and outer.start <= inner.start and inner.end <= outer.end
+
+
+def _covers(outer: Span, inner: Span) -> bool:
+    return outer.start <= inner.start and inner.end <= outer.end

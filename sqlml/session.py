@@ -1,0 +1,282 @@
+"""Runs the dialect on one engine connection: text in, the engine's own result or a local one out.
+
+text ── may_hold_ml? ── no ──> engine, byte for byte
+│ yes
+└─> parse ─> model statement ─> sqlml.statements (train, alter, show...)
+└─> engine statement with calls ─> Rewriter ─> engine
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlml.callers import calling_frame
+from sqlml.catalog.store import Store
+from sqlml.errors import SqlmlError
+from sqlml.language.parser import parse, parse_each
+from sqlml.language.statements import DescribeModel, EngineStatement, ModelName, Statement
+from sqlml.language.tokens import first_words, may_hold_ml
+from sqlml.planning.facts import VersionFacts, scores_null_as_zero
+from sqlml.rewrite import Found
+from sqlml.statements import HANDLERS
+from sqlml.statements.engine import has_work, run_with_calls
+
+if TYPE_CHECKING:
+    from sqlml.catalog.records import VersionRecord
+    from sqlml.engines.duckdb import DuckDBEngine
+    from sqlml.engines.engine import Column
+    from sqlml.results import LocalResult
+    from sqlml.training.progress import Progress
+    from udfs.duckdb.registry import Instance
+    from udfs.model import Model
+
+# Statements after which an unqualified name may lead elsewhere, and those that end a transaction.
+MOVES_NAMES = frozenset({"USE", "SET", "RESET", "ATTACH", "DETACH", "PRAGMA"})
+ENDS_TRANSACTION = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
+CACHED_TEXTS = 256
+
+
+@dataclass(frozen=True)
+class Rewritten:
+    """A statement's generated SQL, and the state of the models it was made in."""
+
+    sql: str
+    generation: int
+
+
+class Session:
+    """The dialect on one connection. ``on_notice`` and ``on_progress`` are the callbacks of whoever talks to the user."""
+
+    def __init__(self, engine: DuckDBEngine, instance: Instance) -> None:
+        self.engine = engine
+        self.instance = instance
+        self.store = Store(engine)
+        self.notices: list[str] = []
+        self.on_notice: Callable[[str], None] | None = None
+        self.on_progress: Callable[[Progress], None] | None = None
+        self.cancelled = threading.Event()
+        self._unpublished: set[str] = set()  # databases whose models were changed in a transaction that is still open
+        self._rewritten: dict[str, Rewritten] = {}
+        self._told: set[str] = set()
+
+    @property
+    def native(self) -> Any:
+        """The engine's own connection."""
+        return self.engine.connection
+
+    # -- running -----------------------------------------------------------------------------------------------------------
+
+    def run(self, text: str, parameters: Any = None) -> LocalResult | None:
+        """Run all statements of a text. None: the result waits on the engine's connection."""
+        if self.notices:
+            self.notices = []
+        self.cancelled.clear()
+        with self.engine.seeing(calling_frame()):
+            if not may_hold_ml(text):
+                self.pass_through(text, parameters)
+                return None
+            known = self._rewritten.get(text)
+            if known is not None and known.generation == self.instance.generation and not self._unpublished:
+                return self._run_known(text, known, parameters)
+            return self._run_text(text, parameters)
+
+    def _run_text(self, text: str, parameters: Any) -> LocalResult | None:
+        try:
+            count = len(statements := parse(text, self.engine.dialect, self._is_model))
+            if not any(_is_ours(statement) for statement in statements):
+                self.pass_through(text, parameters)
+                return None
+            result: LocalResult | None = None
+            for number, statement in enumerate(parse_each(text, self.engine.dialect, self._is_model), 1):
+                result = self._run_statement(text, statement, parameters if number == count else None)
+        except SqlmlError as error:
+            error.text = error.text if error.text is not None else text
+            raise
+        return result
+
+    def _run_statement(self, text: str, statement: Statement, parameters: Any) -> LocalResult | None:
+        if not isinstance(statement, EngineStatement):
+            return HANDLERS[type(statement)](self, statement, text)
+        if not has_work(statement):
+            self.pass_through(statement.span.of(text), parameters)
+            return None
+        return run_with_calls(self, statement, text, parameters)
+
+    def _run_known(self, text: str, known: Rewritten, parameters: Any) -> LocalResult | None:
+        """Run a statement whose SQL is known; where it no longer fits the tables, begin anew for a proper error."""
+        try:
+            self.engine.execute_native(known.sql, parameters)
+        except Exception:
+            del self._rewritten[text]
+            if self.engine.in_transaction():
+                raise
+            return self._run_text(text, parameters)
+        return None
+
+    def remember(self, text: str, statement: EngineStatement, sql: str) -> None:
+        """Keep the SQL of a text that is one statement, for the next time it is run."""
+        alone = statement.span.start == 0 and statement.span.end >= len(text.rstrip("; \t\r\n"))
+        if alone and not self._unpublished:
+            if len(self._rewritten) >= CACHED_TEXTS:
+                self._rewritten.clear()
+            self._rewritten[text] = Rewritten(sql, self.instance.generation)
+
+    def pass_through(self, text: str, parameters: Any) -> None:
+        """The engine's own statement, untouched, with the engine's own result and errors."""
+        self.engine.execute_native(text, parameters)
+        words = first_words(text)
+        if words & MOVES_NAMES:
+            self._rewritten.clear()
+            if words & {"ATTACH", "DETACH"}:
+                self.publish_attached()
+        if self._unpublished and words & ENDS_TRANSACTION and not self.engine.in_transaction():
+            self.publish(*self._unpublished)
+
+    def relation(self, query: str) -> Any:
+        """The engine's lazy relation of a query, or of a local result; None without a result."""
+        with self.engine.seeing(calling_frame()):
+            if not may_hold_ml(query):
+                return self.engine.native_relation(query)
+            statements = parse(query, self.engine.dialect, self._is_model)
+            if len(statements) == 1 and isinstance(statements[0], EngineStatement) and statements[0].stores is None:
+                return run_with_calls(self, statements[0], query, None, lazily=True)
+            result = self._run_text(query, None)
+            return self.native.from_arrow(result.table) if result is not None else None
+
+    # -- what rewriting asks for ---------------------------------------------------------------------------------------------
+
+    def find_model(self, name: ModelName, *, stored: bool) -> Found:
+        """A model's version in the user's own transaction, loaded into the scorers of this database instance."""
+        version = self.store.resolve(name)
+        self._load(version)
+        model = self.instance.model(version.artifact_hash)
+        reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
+        self._tell_nulls(version, model)
+        threshold = version.model.options.get("threshold") if model.task == "binary" else None
+        return Found(version, model, reference, pinned=name.version is not None, threshold=threshold)
+
+    def _load(self, version: VersionRecord) -> None:
+        if not self.instance.has(version.artifact_hash):
+            self.instance.put(version.artifact_hash, self.store.artifact(version))
+
+    def _tell_nulls(self, version: VersionRecord, model: Model) -> None:
+        if version.artifact_hash in self._told:
+            return
+        self._told.add(version.artifact_hash)
+        zero = scores_null_as_zero(model)
+        if zero:
+            shown = ", ".join(zero[:5]) + (f" and {len(zero) - 5} more" if len(zero) > 5 else "")
+            self.notice(
+                f'model "{version.model.name}" saw no NULL in {shown} while it was trained: a NULL there scores as 0'
+            )
+
+    def columns_of(self, sql: str) -> list[Column]:
+        return self.engine.columns(sql)
+
+    def quote(self, *parts: str) -> str:
+        return self.engine.quote(*parts)
+
+    def facts(self, found: Found) -> VersionFacts:
+        """A version with all that is stored about it."""
+        version = found.version
+        return VersionFacts(version, found.model, self.store.metrics(version), self.store.feature_statistics(version))
+
+    def _is_model(self, parts: tuple[str, ...]) -> bool:
+        return self.store.find_or_none(parts) is not None
+
+    def find(self, name: str) -> VersionRecord:
+        """The version of a name as written in the dialect (``late``, ``late@2``)."""
+        (statement,) = parse(f"DESCRIBE MODEL {name}", self.engine.dialect, self._is_model)
+        if not isinstance(statement, DescribeModel):
+            raise SqlmlError(f'"{name}" is not a model name')
+        return self.store.resolve(statement.name)
+
+    def model_names(self) -> list[str]:
+        """Names of the models of the current database, qualified where they are not in the current schema."""
+        here = self.engine.current_schema()
+        return [m.name if m.schema == here else f"{m.schema}.{m.name}" for m in self.store.list_models()]
+
+    def notice(self, text: str) -> None:
+        """Tell the user something beside the result."""
+        self.notices.append(text)
+        if self.on_notice is not None:
+            self.on_notice(text)
+
+    # -- transactions and what others see ------------------------------------------------------------------------------------
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """The user's own transaction where one is open, else one of ours around the block."""
+        if self.engine.in_transaction():
+            yield
+            return
+        self.engine.begin()
+        try:
+            yield
+            self.engine.commit()
+        except BaseException:
+            self.engine.rollback()
+            raise
+
+    def changed(self, database: str) -> None:
+        """Models of a database were changed: others see them now, or after the user's COMMIT."""
+        self._rewritten.clear()
+        if self.engine.in_transaction():
+            self._unpublished.add(database)
+        else:
+            self.publish(database)
+
+    def publish(self, *databases: str) -> None:
+        """Let all connections of the process score by what is committed."""
+        for database in databases:
+            if self.engine.has_database(database):
+                names = self.store.serving(database)
+                for versions in names.values():
+                    for artifact_hash in set(versions.values()):
+                        if not self.instance.has(artifact_hash):
+                            self.instance.put(artifact_hash, self.store.artifact_body(database, artifact_hash))
+                self.instance.publish(database, names)
+            else:
+                self.instance.withdraw(database)
+        self._unpublished.difference_update(databases)
+
+    def publish_attached(self) -> None:
+        """After ATTACH or DETACH: the names of databases that came, without those of databases that went."""
+        attached = set(self.store.databases())
+        known = set(self.instance.published())
+        self.publish(*(attached ^ known))
+
+    # -- life ----------------------------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Stop what runs, from another thread."""
+        self.cancelled.set()
+        self.engine.interrupt()
+
+    def duplicate(self) -> Session:
+        """A session on another connection to the same database."""
+        session = Session(type(self.engine)(self.native.cursor()), self.instance)
+        session.on_notice, session.on_progress = self.on_notice, self.on_progress
+        return session
+
+    def close(self) -> None:
+        self.native.close()
+
+
+def _is_ours(statement: Statement) -> bool:
+    return not isinstance(statement, EngineStatement) or has_work(statement)
+
+
+def _stored_reference(version: VersionRecord, name: ModelName) -> str:
+    """The name under which a stored text finds the model: without the database, so that a renamed file keeps working."""
+    parts = [f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (version.model.schema, version.model.name)]
+    suffix = ""
+    if name.version is not None:
+        suffix = f"@{name.version}"
+    elif name.alias is not None:
+        suffix = "@" + '"' + name.alias.replace('"', '""') + '"'
+    return ".".join(parts) + suffix

@@ -1,0 +1,115 @@
+"""Engine statements that hold ML calls: rewritten, run, and recorded where their text is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from sqlml.catalog.records import RecordedView
+from sqlml.errors import EngineError
+from sqlml.results import LocalResult
+from sqlml.rewrite import Found, Rewriter
+from sqlml.table_functions import TABLE_FUNCTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlml.language.splice import OffsetMap
+    from sqlml.language.statements import EngineStatement
+    from sqlml.session import Session
+
+
+def has_work(statement: EngineStatement) -> bool:
+    """Whether the engine cannot be given the statement as it is."""
+    return bool(statement.calls or statement.rejected)
+
+
+def run_with_calls(
+    session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool = False
+) -> Any:
+    """Rewrite and run. None: the result waits on the engine's connection; EXPLAIN's gets our lines. ``lazily``: a relation."""
+    rewriter = Rewriter(text, statement.span, statement.calls, session, TABLE_FUNCTIONS, statement.stores is not None)
+    sql, offsets = rewriter.rewrite()
+    models = list({found.version.artifact_hash: found for found in rewriter.used.values()}.values())
+    if lazily:
+        return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql))
+
+    def execute() -> None:
+        _mapped(session, statement, offsets, lambda: session.engine.execute_native(sql, parameters))
+
+    if statement.stores is not None and statement.stores != "prepare":
+        with session.transaction():
+            execute()
+            if not statement.temporary:
+                _record(session, statement, text, models)
+        return None
+    execute()
+    if statement.explains:
+        return _explained(session, models)
+    if statement.stores is None and statement.calls:
+        session.remember(text, statement, sql)
+    return None
+
+
+def _mapped(session: Session, statement: EngineStatement, offsets: OffsetMap, action: Callable[[], Any]) -> Any:
+    try:
+        return run_generated(session, offsets, action)
+    except EngineError as error:
+        _blame_model(session, statement, error)
+        raise
+
+
+def run_generated(session: Session, offsets: OffsetMap, action: Callable[[], Any]) -> Any:
+    """Run generated SQL; an error of the engine is told in the user's own words and place."""
+    try:
+        return action()
+    except Exception as error:
+        translated = session.engine.translated(error, offsets.generated)
+        if translated is None:
+            raise
+        if translated.position is not None:
+            translated.position = offsets.to_user(translated.position)
+        translated.text = offsets.text
+        raise translated from error
+
+
+def _blame_model(session: Session, statement: EngineStatement, error: EngineError) -> None:
+    """Where the engine knows no function or schema of that name either, the model's name is what the user got wrong."""
+    if error.sqlstate in ("42883", "3F000", "42P01") and statement.rejected:
+        name = statement.rejected[0]
+        if error.sqlstate == "42883" or name.parts[0].casefold() in error.message.casefold():
+            raise session.store.unknown(name) from error
+
+
+def _record(session: Session, statement: EngineStatement, text: str, models: list[Found]) -> None:
+    """Remember which models a view or macro uses, so that a change of signature or a DROP can name it."""
+    database, schema, name = session.engine.place(statement.stored_name)
+    for found in models:
+        view = RecordedView(
+            kind=statement.stores or "view",
+            database=database,
+            schema=schema,
+            name=name,
+            version=found.version.version if found.pinned else None,
+            statement=statement.span.of(text),
+        )
+        session.store.record_view(found.version.model, view)
+
+
+def _explained(session: Session, models: list[Found]) -> LocalResult:
+    """The engine's plan and one line a model: version, scorer, columns read, trees."""
+    plan = session.native.fetchall()
+    lines = [(key, value) for key, value in plan]
+    lines += [("sqlml", explain_line(session, found)) for found in models]
+    return LocalResult.of([("explain_key", pa.string()), ("explain_value", pa.string())], lines)
+
+
+def explain_line(session: Session, found: Found) -> str:
+    """One line for EXPLAIN."""
+    model, version = found.model, found.version
+    columns = ", ".join(item.name for item in model.inputs)
+    return (
+        f"model {version.model.schema}.{version.model.name}@{version.version} ({version.artifact_hash[:12]}): "
+        f"{session.instance.scorer} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
+    )

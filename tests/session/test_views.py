@@ -1,0 +1,151 @@
+"""Prediction views: read by plain connections, following the default version, guarding the signature."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import duckdb
+import pytest
+
+import sqlml
+from sqlml.errors import DependencyError, SignatureError
+
+RETRAIN = """CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 3)
+    AS SELECT tenure, charges, plan, senior, value FROM churn"""
+
+
+def test_view_read_by_a_plain_connection(database):
+    with sqlml.connect(database) as con:
+        con.execute("CREATE VIEW scored AS SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)")
+        expected = con.execute("SELECT id, PREDICT(worth, *) FROM churn ORDER BY id").fetchall()
+    with duckdb.connect(str(database)) as plain:
+        assert plain.execute("SELECT * FROM scored ORDER BY id").fetchall() == expected
+        assert plain.execute("SELECT count(ml_predict('worth', churn)) FROM churn").fetchone() == (3000,)
+
+
+def test_swapping_the_default_shows_at_once_in_views_and_other_connections(database):
+    with sqlml.connect(database) as con, duckdb.connect(str(database)) as plain:
+        con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
+        first = plain.execute("FROM scored").fetchone()
+        con.execute(RETRAIN)
+        second = plain.execute("FROM scored").fetchone()
+        assert first != second
+        assert con.execute("FROM scored").fetchone() == second
+        con.execute("ALTER MODEL worth SET DEFAULT VERSION 1")
+        assert plain.execute("FROM scored").fetchone() == first
+
+
+def test_a_pinned_view_does_not_follow(con):
+    con.execute("CREATE VIEW pinned AS SELECT sum(PREDICT(worth@1, *)) AS s FROM churn")
+    first = con.execute("FROM pinned").fetchone()
+    con.execute(RETRAIN)
+    assert con.execute("FROM pinned").fetchone() == first
+
+
+def test_alias_view_follows_the_alias(con):
+    con.execute("ALTER MODEL worth SET ALIAS champion = 1")
+    con.execute("CREATE VIEW best AS SELECT sum(PREDICT(worth@champion, *)) AS s FROM churn")
+    first = con.execute("FROM best").fetchone()
+    con.execute(RETRAIN)
+    assert con.execute("FROM best").fetchone() == first
+    con.execute("ALTER MODEL worth SET ALIAS champion = 2")
+    assert con.execute("FROM best").fetchone() != first
+
+
+def test_uncommitted_default_is_seen_by_this_session_only(database):
+    with sqlml.connect(database) as con, duckdb.connect(str(database)) as plain:
+        before = plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone()
+        con.execute("BEGIN")
+        con.execute(RETRAIN)
+        own = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()
+        assert own != before
+        assert plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone() == before
+        con.execute("COMMIT")
+        assert plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone() == own
+
+
+def test_rollback_leaves_nothing(con):
+    before = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()
+    con.execute("BEGIN")
+    con.execute(RETRAIN)
+    con.execute("ROLLBACK")
+    assert con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone() == before
+    assert con.execute("SHOW MODEL VERSIONS worth").arrow().num_rows == 1
+
+
+def test_other_signature_cannot_become_the_default_under_a_view(con):
+    con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
+    with pytest.raises(SignatureError, match="scored"):
+        con.execute(
+            "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn"
+        )
+    assert con.execute("SELECT count(p) FROM scored").fetchone() == (3000,)
+
+
+def test_rebuild_views_takes_them_along(con):
+    con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
+    con.execute("CREATE MODEL other OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn")
+    con.execute("DROP VIEW scored")
+    con.execute(
+        "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn"
+    )
+    con.execute("ALTER MODEL worth SET DEFAULT VERSION 1")
+    con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
+    with pytest.raises(SignatureError, match="scored"):
+        con.execute("ALTER MODEL worth SET DEFAULT VERSION 2")
+    con.execute("ALTER MODEL worth SET DEFAULT VERSION 2 REBUILD VIEWS")
+    expected = con.execute("SELECT sum(PREDICT(worth@2, *)) FROM churn").fetchone()
+    assert con.execute("SELECT sum(p) FROM scored").fetchone() == expected
+
+
+def test_drop_is_refused_while_a_view_needs_the_model(con):
+    con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
+    with pytest.raises(DependencyError, match="worth") as caught:
+        con.execute("DROP MODEL worth")
+    assert "scored" in (caught.value.detail or "") + str(caught.value)
+    con.execute("DROP VIEW scored")
+    con.execute("DROP MODEL worth")
+    assert "worth" not in con.models
+
+
+def test_drop_cascade_takes_the_views(con):
+    con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
+    con.execute("DROP MODEL worth CASCADE")
+    assert "worth" not in con.models
+    assert con.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'scored'").fetchone() == (0,)
+
+
+def test_macro_with_a_prediction(con):
+    con.execute(
+        "CREATE MACRO worth_of(a, b, c, d) AS PREDICT(worth, a AS tenure, b AS charges, c AS plan, d AS senior)"
+    )
+    expected = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()
+    assert con.execute("SELECT sum(worth_of(tenure, charges, plan, senior)) FROM churn").fetchone() == expected
+
+
+def test_without_sqlml_everything_but_the_scores_reads(database):
+    with sqlml.connect(database) as con:
+        con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
+    program = f"""
+import duckdb
+con = duckdb.connect({str(database)!r})
+assert con.execute("SELECT count(*) FROM churn").fetchone() == (3000,)
+assert ("worth",) in con.execute("SELECT model_name FROM sqlml.models").fetchall()
+assert con.execute("SELECT view_name FROM duckdb_views() WHERE view_name = 'scored'").fetchall() == [("scored",)]
+try:
+    con.execute("SELECT sum(p) FROM scored").fetchall()
+except duckdb.CatalogException as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert "does not exist" in done.stdout
+
+
+def test_view_on_a_renamed_file(database, tmp_path):
+    with sqlml.connect(database) as con:
+        con.execute("CREATE VIEW scored AS SELECT count(PREDICT(worth, *)) AS n FROM churn")
+    moved = tmp_path / "elsewhere.duckdb"
+    database.rename(moved)
+    with duckdb.connect(str(moved)) as plain:
+        assert plain.execute("FROM scored").fetchone() == (3000,)
