@@ -219,7 +219,19 @@ class DuckDBEngine:
         return self._facts(sql).is_volatile
 
     def _facts(self, sql: str) -> PlanFacts:
-        return read_plan(sql, self.rows)
+        return read_plan(sql, self.rows, lambda: self._reads_once(sql))
+
+    def _reads_once(self, sql: str) -> bool:
+        """Whether a Python object that the query reads may give its rows only once; tables in memory have a length."""
+        frame = self._frame
+        if frame is None:
+            return True
+        visible = {**frame.f_globals, **frame.f_locals}
+        names = [name for name in self.connection.get_table_names(sql) if self._is_unknown(name)]
+        return not names or not all(hasattr(visible.get(name), "__len__") for name in names)
+
+    def _is_unknown(self, name: str) -> bool:
+        return not self.relation_exists((name,))
 
     def memory_limit(self) -> int:
         """DuckDB's memory limit in bytes."""
