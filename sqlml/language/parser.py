@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlml.errors import SqlSyntaxError
@@ -37,7 +38,7 @@ _STORED: dict[str, Stores] = {
 }
 # What cannot be meant for the engine, for texts that have no tokens because a quote is not closed.
 _OURS = re.compile(
-    r"""(?ix) ^ \s* (?:create|drop|alter|refresh|export|import|show|describe) \b [\w\s]*? \b models? \b
+    r"""(?ix) (?: ^ | ; ) \s* (?:create|drop|alter|refresh|export|import|show|describe) \b [\w\s]*? \b models? \b
       | (?<![\w.]) (?: ml \s* \. \s* \w+ | (?:explain_)? predict (?:_proba)? ) \s* \( \s* model \b"""
 )
 
@@ -65,14 +66,19 @@ def parse(text: str, dialect: str, is_model: IsModel) -> list[Statement]:
     return statements
 
 
-def parse_each(text: str, dialect: str, is_model: IsModel) -> Iterator[Statement]:
-    """The statements of a text one by one, for running them: the whole text is checked before the first is given out, and
-    ``is_model`` is asked about a statement's names only when those before it have run."""
-    first, *others = parse(text, dialect, is_model)
-    pieces = _pieces(text, dialect)
+def parse_each(
+    text: str, dialect: str, is_model: IsModel, parsed: Sequence[Statement] | None = None
+) -> Iterator[Statement]:
+    """The statements of a text one by one, for running them.
+
+    The whole text is checked before the first is given out (``parsed`` says that it was, a moment ago), and ``is_model`` is
+    asked about a statement's names only when those before it have run.
+    """
+    first, *others = parsed or parse(text, dialect, is_model)
     yield first
-    for (piece, span), _ in zip(pieces[1:], others, strict=True):
-        yield _statement(text, piece, span, dialect, is_model)
+    if others:
+        for piece, span in _pieces(text, dialect)[1:]:
+            yield _statement(text, piece, span, dialect, is_model)
 
 
 def _same_model(name: tuple[str, ...], other: tuple[str, ...]) -> bool:
@@ -123,8 +129,8 @@ def _read_statement(text: str, tokens: list[Token], span: Span, dialect: str, is
         statement = read_model_statement(reader)
         if isinstance(statement, CreateModel):
             first = next(i for i, token in enumerate(tokens) if token.start == statement.query.start)
-            calls, _ = _calls(text, tokens, first, dialect, is_model)
-            statement = replace(statement, calls=calls)
+            found = _calls(text, tokens, first, dialect, is_model)
+            statement = replace(statement, calls=found.calls, unnamed_items=found.unnamed_items)
         return statement
     return _engine_statement(text, tokens, span, dialect, is_model)
 
@@ -137,17 +143,18 @@ def _engine_statement(text: str, tokens: list[Token], span: Span, dialect: str, 
         verb = "explained" if explains else "prepared"
         raise reader.error_at(f"a model statement cannot be {verb}", reader.peek().start)
     stores, name, temporary = ("prepare", prepared, True) if prepared else _stored(reader)
-    calls, rejected = _calls(text, tokens, reader.index, dialect, is_model)
+    found = _calls(text, tokens, reader.index, dialect, is_model)
     return EngineStatement(
         span,
         tokens[0].upper,
-        calls,
+        found.calls,
         stores,
         name,
         temporary,
         explains,
         _dropped(reader),
-        rejected,
+        found.rejected,
+        found.unnamed_items,
     )
 
 
@@ -237,17 +244,22 @@ def _dropped(reader: Reader) -> tuple[tuple[str, ...], ...]:
         ahead += 1
 
 
-def _calls(
-    text: str, tokens: list[Token], first: int, dialect: str, is_model: IsModel
-) -> tuple[tuple[Call, ...], tuple[ModelName, ...]]:
+@dataclass(frozen=True)
+class _Found:
+    calls: tuple[Call, ...] = ()
+    rejected: tuple[ModelName, ...] = ()
+    unnamed_items: tuple[Span, ...] = ()
+
+
+def _calls(text: str, tokens: list[Token], first: int, dialect: str, is_model: IsModel) -> _Found:
     """The calls from token ``first`` on, and the names that are no models."""
     candidates = [candidate for candidate in find_candidates(tokens) if candidate.index >= first]
     if not candidates:
-        return (), ()
+        return _Found()
     brackets = match_brackets(tokens)
     if isinstance(brackets, int):
         _refuse_unbalanced(text, tokens, candidates, brackets)
-        return (), ()
+        return _Found()
     walker = StatementWalker(text, tokens, brackets, [candidate.index for candidate in candidates])
     walker.walk_statement(first, len(tokens), Environment())
     reader = CallReader(text, tokens, brackets, dialect, is_model)
@@ -260,7 +272,14 @@ def _calls(
             rejected.append(found)
         elif found is not None:
             calls.append(found)
-    return tuple(calls), tuple(rejected)
+    starts = [call.span.start for call in calls]
+    unnamed = [item for item in walker.unnamed_items if _holds_any(item, starts)]
+    return _Found(tuple(calls), tuple(rejected), tuple(unnamed))
+
+
+def _holds_any(span: Span, starts: list[int]) -> bool:
+    index = bisect_left(starts, span.start)
+    return index < len(starts) and starts[index] < span.end
 
 
 def _refuse_unbalanced(text: str, tokens: list[Token], candidates: list[Candidate], fault: int) -> None:

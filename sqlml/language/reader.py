@@ -37,7 +37,12 @@ class Reader:
 
     def sees(self, *words: str) -> bool:
         """Whether these words or symbols come next."""
-        return all(self.peek(ahead).upper == word for ahead, word in enumerate(words))
+        position = self.index
+        for word in words:
+            if position >= self.end or self.tokens[position].upper != word:
+                return False
+            position += 1
+        return True
 
     def accept(self, *words: str) -> bool:
         """Take these words if they come next, all or none."""

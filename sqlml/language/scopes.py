@@ -163,8 +163,11 @@ class QueryWalker(RelationWalker):
             if not self.holds_call(start, stop):
                 continue
             item = span_of(self.tokens, start, stop) if self._is_unnamed(start, stop) else None
-            if self.is_call(start) and self._is_whole(start, stop):
-                self.place(start, Place(scope, select_item=True, unnamed_item=item))
+            whole = self.is_call(start) and self._is_whole(start, stop)
+            if whole:
+                self.place(start, Place(scope, select_item=item is not None, unnamed_item=item))
+            elif item is not None:
+                self.unnamed_items.append(item)
             self.walk_expression(start, stop, scope, env, item)
 
     def _is_unnamed(self, start: int, stop: int) -> bool:

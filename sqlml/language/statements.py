@@ -54,6 +54,7 @@ class CreateModel:
     transform: Span | None = None
     options: tuple[Option, ...] = ()
     calls: tuple[Call, ...] = ()  # in the query
+    unnamed_items: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -211,6 +212,8 @@ class EngineStatement:
     ``explains`` is set for EXPLAIN [ANALYZE]. ``calls`` are in the order of the text; those inside another's input follow it.
     ``drops`` are the views and macros a DROP names. ``rejected`` are names in calls that would be ours if such models
     existed: if the engine knows no function PREDICT or schema ML either, the model is what the user got wrong.
+    ``unnamed_items`` are the select-list items that have no alias and hold a call somewhere, without being one: the engine
+    would name their columns after the generated SQL.
     """
 
     span: Span
@@ -222,6 +225,7 @@ class EngineStatement:
     explains: bool = False
     drops: tuple[tuple[str, ...], ...] = field(default=())
     rejected: tuple[ModelName, ...] = ()
+    unnamed_items: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ class TokenWalker(ABC):
     brackets: dict[int, int]
     calls: Sequence[int]
     places: dict[int, Place] = field(default_factory=dict)
+    unnamed_items: list[Span] = field(default_factory=list)
 
     def word(self, index: int, end: int | None = None) -> str:
         """The word or symbol there, in upper case; empty behind the end."""

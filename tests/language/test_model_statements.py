@@ -264,6 +264,22 @@ def test_what_is_dropped(one, text, drops):
     assert one(text).drops == drops
 
 
+def test_items_whose_names_would_be_generated_sql(is_model):
+    """An item that is a call gets a name of its own; one with an alias needs none; one without a call keeps the engine's."""
+    text = (
+        "SELECT PREDICT(m, *), PREDICT(m, *) > 0.5, a + 1, upper(PREDICT(m, *)) AS u, (SELECT max(f1) FROM ML.EVALUATE(MODEL m)),"
+        " predict(x, 1) + 1 FROM (SELECT PREDICT(m, *)::INTEGER FROM t)"
+    )
+    (statement,) = parse(text, "duckdb", is_model)
+    assert [span.of(text) for span in statement.unnamed_items] == [
+        "PREDICT(m, *)::INTEGER",
+        "PREDICT(m, *) > 0.5",
+        "(SELECT max(f1) FROM ML.EVALUATE(MODEL m))",
+    ]
+    (statement,) = parse("CREATE MODEL n AS SELECT PREDICT(m, *) > 1 FROM t", "duckdb", is_model)
+    assert len(statement.unnamed_items) == 1
+
+
 def test_postgres_texts_are_read_too(one):
     text = "CREATE MODEL m OPTIONS (a = E'x\\'y') AS SELECT $$a;b$$, U&'\\0041', x::jsonb #>> '{a}' FROM t"
     statement = one(text, "postgres")
