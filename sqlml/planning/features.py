@@ -66,14 +66,22 @@ def plan_features(
     transform: str | None = None,
     options: FeatureOptions | None = None,
     dialect: str = "duckdb",
+    type_of: Callable[[str], str] | None = None,
+    classes: int = 0,
 ) -> FeaturePlan:
-    """The plan for a training query with these columns; positions in errors are offsets in ``transform``."""
+    """The plan for a training query with these columns; positions in errors are offsets in ``transform``.
+
+    ``type_of`` gives the SQL type of an expression over the query's columns; TRANSFORM asks it about what is not portable.
+    ``classes`` is the number of classes where it is more than two and known: target encoding makes a feature of each.
+    """
     options = options or FeatureOptions()
     _require_distinct(columns)
     if transform is not None:
         from sqlml.planning.transform import plan_transform  # noqa: PLC0415 - sqlglot is loaded for TRANSFORM only
 
-        return plan_transform(columns, label=label, transform=transform, options=options, dialect=dialect)
+        return plan_transform(
+            columns, label=label, transform=transform, options=options, dialect=dialect, type_of=type_of, classes=classes
+        )
     taken = {name.casefold() for name in (label, *options.carried) if name is not None}
     excluded = _resolve(options.exclude, columns, "exclude")
     categorical = _resolve(options.categorical_features, columns, "categorical_features")

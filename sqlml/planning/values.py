@@ -118,6 +118,12 @@ class Emitter:
             self._known[key] = register
         return self._known[key]
 
+    def emit_many(self, op: str, inputs: tuple[str, ...], count: int, **params: Any) -> tuple[str, ...]:
+        """The registers of an operator with several outputs."""
+        registers = tuple(self.fresh() for _ in range(count))
+        self.steps.append(Step(op, inputs, registers, params))
+        return registers
+
     def elementwise(self, function: str, register: str, factor: int | None = None) -> str:
         """A function of one number."""
         if factor is None:

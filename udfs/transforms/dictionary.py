@@ -109,7 +109,7 @@ class _Fitter:
         null_code = len(levels) if self._counter.nulls else -1
         if self._step.params.get("impute") and levels:
             null_code = 0
-        return Learned({**texts("levels", levels), "null_code": null_code}, self._step.outputs)
+        return Learned({**texts("levels", levels), "null_code": null_code})
 
 
 DICTIONARY = Operator(_shapes, _encode, dictionary, _Fitter, _describe)

@@ -18,8 +18,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.columns import RawBlock
-from udfs.errors import ArtifactError
-from udfs.model import Argument, Feature, Step
+from udfs.errors import ArtifactError, InputMismatchError
+from udfs.model import Feature, Step
 from udfs.transforms.operator import Batch, Fitter, Learned, Output, Params
 from udfs.transforms.program import Pipeline, Program, apply_image, build_program_image, shape_of
 from udfs.transforms.registry import OPERATORS
@@ -43,7 +43,6 @@ class _FittingStep:
     step: Step
     fitter: Fitter
     sources: list[tuple[str, int]]
-    learned: Learned | None = None
 
 
 def start_fit(plan: Program) -> Fit:
@@ -65,6 +64,7 @@ class Fit:
         self._fitting: dict[int, _FittingStep] = {}
         self._probe = self._build_probe()
         self._image = build_program_image(self._probe)
+        self._places: dict[int, int] = {}
         self._result: tuple[tuple[Step, ...], tuple[Feature, ...]] | None = None
         self._training: _Training | None = None
 
@@ -116,15 +116,25 @@ class Fit:
     def finish(self) -> tuple[tuple[Step, ...], tuple[Feature, ...]]:
         """The fitted steps and the model's features; ``has_missing`` is left to whoever sees the features' values."""
         if self._result is None:
-            steps = list(self._plan.steps)
-            expanded: dict[str, list[Feature]] = {}
-            for index, item in self._fitting.items():
-                item.learned = item.fitter.finish()
-                steps[index] = replace(item.step, params=item.learned.params, outputs=item.learned.outputs)
-            for index, step in enumerate(steps):
-                planned = self._plan.steps[index].outputs
-                _note_outputs(step, planned, expanded)
-            features = [feature for planned in self._plan.features for feature in _final(planned, expanded)]
+            steps: list[Step] = []
+            known: dict[str, list[Feature]] = {}
+            self._places = {}
+            for index, planned in enumerate(self._plan.steps):
+                step = planned
+                if index in self._fitting:
+                    self._places[index] = len(steps)
+                    step = _learned_step(planned, self._fitting[index].fitter.finish())
+                elif planned.op == "copy":
+                    steps.extend(_copies(planned, known))
+                    continue
+                steps.append(step)
+                _note_outputs(step, planned, known)
+            features = [
+                replace(feature, source=planned.source)
+                for planned in self._plan.features
+                for feature in known.get(planned.name, [planned])
+            ]
+            _require_distinct(features)
             self._result = tuple(steps), tuple(features)
         return self._result
 
@@ -140,7 +150,7 @@ class Fit:
         for index, item in self._fitting.items():
             if isinstance(item.fitter, OutOfFold):
                 for fold, params in item.fitter.fold_params().items():
-                    found.setdefault(fold, {})[index] = params
+                    found.setdefault(fold, {})[self._places[index]] = params
         return found
 
 
@@ -198,22 +208,40 @@ def text_array(addresses: npt.NDArray[np.int64], lengths: npt.NDArray[np.int64])
     )
 
 
-def _note_outputs(step: Step, planned: Sequence[str], expanded: dict[str, list[Feature]]) -> None:
-    """Remember what a planned output name has become: one feature, or several."""
-    if step.op == "copy":
-        source = expanded.get(step.inputs[0], [Feature(step.inputs[0])])
-        expanded[step.outputs[0]] = [replace(feature, name=step.outputs[0]) for feature in source]
-        return
+def _learned_step(planned: Step, learned: Learned) -> Step:
+    if learned.suffixes is None:
+        return replace(planned, params=learned.params)
+    outputs = tuple(f"{planned.outputs[0]}_{suffix}" for suffix in learned.suffixes)
+    return replace(planned, params=learned.params, outputs=outputs)
+
+
+def _note_outputs(step: Step, planned: Step, known: dict[str, list[Feature]]) -> None:
+    """Remember what a planned output has become: one feature, or several."""
     outputs = [
         Feature(name, output.categorical, output.levels)
         for name, output in zip(step.outputs, describe_step(step), strict=True)
     ]
-    if len(step.outputs) == len(planned):
-        expanded.update((name, [feature]) for name, feature in zip(planned, outputs, strict=True))
+    if step.outputs == planned.outputs:
+        known.update((feature.name, [feature]) for feature in outputs)
     else:
-        expanded[planned[0]] = outputs
+        known[planned.outputs[0]] = outputs
 
 
-def _final(planned: Feature, expanded: dict[str, list[Feature]]) -> list[Feature]:
-    found = expanded.get(planned.name, [planned])
-    return [replace(feature, source=planned.source) for feature in found]
+def _copies(planned: Step, known: dict[str, list[Feature]]) -> list[Step]:
+    """A planned copy as one copy of each feature that its input has become."""
+    source, target = planned.inputs[0], planned.outputs[0]
+    found = known.get(source, [Feature(source)])
+    named = [replace(feature, name=target + feature.name.removeprefix(source)) for feature in found]
+    known[target] = named
+    return [Step("copy", (old.name,), (new.name,)) for old, new in zip(found, named, strict=True)]
+
+
+def _require_distinct(features: Sequence[Feature]) -> None:
+    seen: set[str] = set()
+    for feature in features:
+        if feature.name in seen:
+            raise InputMismatchError(
+                f'two features are called "{feature.name}"',
+                hint="One of them comes from a level of an encoder: give the encoder another name with AS.",
+            )
+        seen.add(feature.name)

@@ -92,7 +92,6 @@ def _describe(step: Step) -> tuple[Output, ...]:
 
 class _Fitter:
     def __init__(self, step: Step) -> None:
-        self._step = step
         self._counter = NumberCounter()
 
     def update(self, batch: Batch) -> None:
@@ -106,7 +105,7 @@ class _Fitter:
         kept = np.sort(ranked)
         null_code = len(kept) if self._counter.missing else -1
         params = {"values": values[kept], "codes": codes[kept], "null_code": null_code}
-        return Learned(params, self._step.outputs)
+        return Learned(params)
 
 
 NUMBER_DICTIONARY = Operator(_shapes, _encode, number_dictionary, _Fitter, _describe)

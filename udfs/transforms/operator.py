@@ -43,10 +43,14 @@ class Output:
 
 @dataclass(frozen=True)
 class Learned:
-    """What a fit found: the parameters of the final step, and its outputs (a fit may turn one planned output into many)."""
+    """What a fit found: the parameters of the final step.
+
+    ``suffixes`` is None where the step's outputs are as planned, else there is one output a suffix instead of the planned one, and
+    the features are called ``<name>_<suffix>``.
+    """
 
     params: Params
-    outputs: tuple[str, ...]
+    suffixes: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
