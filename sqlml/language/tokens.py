@@ -43,7 +43,6 @@ _OPERATORS = {
     "<>": TokenType.NEQ,
     "!=": TokenType.NEQ,
     "||": TokenType.DPIPE,
-    "//": TokenType.DIV,
     "**": TokenType.DSTAR,
 }
 

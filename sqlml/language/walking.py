@@ -84,12 +84,21 @@ class TokenWalker(ABC):
 
     def starts_query(self, opening: int) -> bool:
         """Whether the bracket opened there holds a query; ``trim(FROM x)`` does not."""
+        if self.word(opening - 1) == "TRIM":
+            return False
         index = opening
         while self.word(index) == "(":
             index += 1
-        if self.word(index) not in QUERY_STARTS or index >= self.brackets[opening]:
+        word = self.word(index)
+        if word not in QUERY_STARTS or index + 1 >= self.brackets[opening]:
             return False
-        return not (self.word(index) == "FROM" and self.word(opening - 1) == "TRIM")
+        if word == "VALUES":  # sum(values), f(values := 1)
+            return self.word(index + 1) == "("
+        return self.tokens[index + 1].kind != "symbol" or self._may_follow(word, index)
+
+    def _may_follow(self, word: str, index: int) -> bool:
+        """Whether a symbol behind a query's first word leaves it one: ``SELECT *``, ``FROM (``, but not ``show + 1``."""
+        return word in ("SELECT", "FROM", "WITH") or self.word(index + 1) in ("(", "{", "[")
 
     def place(self, index: int, place: Place) -> None:
         self.places[index] = place

@@ -311,3 +311,31 @@ CREATE MODEL fresh AS FROM t; SELECT «predict fresh(*) item | from t seen t» F
 SELECT '日本', PREDICT(m, "é", 🦆) FROM "表"
 -->
 SELECT '日本', «predict m("é"; 🦆) item | from "表" seen 表» FROM "表"
+
+SELECT struct_pack(values := PREDICT(m, *)), sum(values), trim(FROM PREDICT(m, *)), [PREDICT(m, *)], (VALUES (PREDICT(m, 1))), (show + PREDICT(m, *)) FROM t
+-->
+SELECT struct_pack(values := «predict m(*) in item [struct_pack(values := PREDICT(m, *))] | from t seen t»), sum(values), trim(FROM «predict m(*) in item [trim(FROM PREDICT(m, *))] | from t seen t»), [«predict m(*) in item [[PREDICT(m, *)]] | from t seen t»], (VALUES («predict m(1) | outer (from t seen t)»)), (show + «predict m(*) in item [(show + PREDICT(m, *))] | from t seen t») FROM t
+
+SELECT a//* comment */b, PREDICT(m /* PREDICT(n */, *)
+FROM t -- PREDICT(n, *)
+WHERE TRUE
+-->
+SELECT a//* comment */b, «predict m(*) item | from t seen t»
+FROM t -- PREDICT(n, *)
+WHERE TRUE
+
+EXPLAIN ANALYZE CREATE TABLE x AS SELECT PREDICT(m, *) FROM t
+-->
+EXPLAIN ANALYZE CREATE TABLE x AS SELECT «predict m(*) item | from t seen t» FROM t
+
+ALTER TABLE t ADD COLUMN p DOUBLE DEFAULT PREDICT(m, 1)
+-->
+ALTER TABLE t ADD COLUMN p DOUBLE DEFAULT «predict m(1) | nothing»
+
+SELECT PREDICT(m, *) FROM d.s."T t" TABLESAMPLE 10%, LATERAL ML.PREDICT(MODEL n, (SELECT "T t".a)) p, LATERAL unnest([1]) u(x)
+-->
+SELECT «predict m(*) item | from d.s."T t" TABLESAMPLE 10%, LATERAL ML.PREDICT(MODEL n, (SELECT "T t".a)) p, LATERAL unnest([1]) u(x) seen T t p u» FROM d.s."T t" TABLESAMPLE 10%, LATERAL «predict n(query SELECT "T t".a) | outer (over T t)» p, LATERAL unnest([1]) u(x)
+
+SELECT * FROM t WHERE (a, b) IN (SELECT x, PREDICT(m, *) FROM u) OR NOT EXISTS (SELECT 1 FROM v LEFT JOIN w ON PREDICT(m, v.a, w.b) > 1 WHERE v.k = t.k)
+-->
+SELECT * FROM t WHERE (a, b) IN (SELECT x, «predict m(*) item | from u seen u outer (from t seen t)» FROM u) OR NOT EXISTS (SELECT 1 FROM v LEFT JOIN w ON «predict m(v.a; w.b) | over v w outer (from t seen t)» > 1 WHERE v.k = t.k)
