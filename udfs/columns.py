@@ -23,6 +23,8 @@ from udfs.model import Argument, Kind
 BLOCK_ROWS = 2_048
 DAY = 86_400_000_000  # microseconds
 LAST_DAY = 106_751_990  # of 64-bit microseconds on either side of 1970
+EXACT = 1 << 53  # integers up to here are doubles
+EXACT_SCALE = 22  # and powers of ten up to this one
 INFINITE = 9_223_372_036_854_775_806  # DuckDB's infinity is this + 1, minus infinity its negative
 
 Int64Array = npt.NDArray[np.int64]
@@ -120,28 +122,15 @@ def _values(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:
 
 
 def _decimal_doubles(array: pa.Array) -> npt.NDArray[np.float64]:
-    """As DuckDB's CAST(x AS DOUBLE): exact units are divided once; larger ones whole part and fraction apart."""
+    """The nearest double of every decimal, as SQL's CAST has it; those of too many digits for one division are rare."""
     words = _values_decimal(array)
     low, high = words[:, 0], words[:, 1]
-    power = float(10**array.type.scale)
-    wide = high != low >> 63
-    if wide.any():
-        whole = high.astype(np.float64) * 18446744073709551616.0 + low.view(np.uint64).astype(np.float64)
-        return np.where(wide, whole / power, _narrow_decimal(low, array.type.scale))
-    return _narrow_decimal(low, array.type.scale)
-
-
-def _narrow_decimal(units: Int64Array, scale: int) -> npt.NDArray[np.float64]:
-    power = float(10**scale)
-    result = units.astype(np.float64) / power
-    large = np.abs(units) > 2**53
-    if scale == 0 or scale > 18 or not large.any():
-        return result
-    # C's truncating division, which numpy's floors do not give for negative units
-    magnitude = np.abs(units)
-    quotient, rest = magnitude // 10**scale, magnitude % 10**scale
-    split = quotient.astype(np.float64) * np.sign(units) + rest.astype(np.float64) * np.sign(units) / power
-    return np.where(large, split, result)
+    result = low.astype(np.float64) / float(10**array.type.scale)
+    inexact = (high != low >> 63) | (low > EXACT) | (low < -EXACT) | (array.type.scale > EXACT_SCALE)
+    power = 10**array.type.scale
+    for row in np.flatnonzero(inexact).tolist():
+        result[row] = ((int(high[row]) << 64) + int(low[row]) % (1 << 64)) / power  # Python divides integers correctly
+    return result
 
 
 def _values_decimal(array: pa.Array) -> Int64Array:
@@ -174,7 +163,7 @@ def _fill_timestamp(array: pa.Array, slots: Int64Array, nulls: ByteArray) -> pa.
     if not (pa.types.is_timestamp(kind) or pa.types.is_date64(kind) or pa.types.is_time64(kind)):
         raise TypeError(f"{kind} is not a point in time")
     unit = "ms" if pa.types.is_date64(kind) else kind.unit
-    values = _values(array, np.int64)
+    values = _values(array, np.int64).view(np.int64)
     _mark_nulls(array, nulls)
     if unit == "ns":
         nulls[np.abs(values) >= INFINITE] = 1

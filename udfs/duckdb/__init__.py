@@ -18,8 +18,8 @@ def register() -> bool:
     return install()
 
 
-def register_arrow(connection: Any) -> Instance:
-    """Give the database of an open connection the functions as Arrow UDFs, unless it has them; returns its registry."""
+def instance_of(connection: Any) -> Instance:
+    """The registry of a connection's database: the native one, else that of Arrow UDFs, which are then registered there."""
     from udfs.duckdb import arrow  # noqa: PLC0415 - loads pyarrow
 
     return arrow.register_arrow(connection)

@@ -67,7 +67,7 @@ class Column:
     filler: str
     setting: int = 0
     pointer: int = 0
-    number: float | None = None  # the pointer word as the bits of a double
+    powers: tuple[float, float] | None = None  # the pointer and setting words as the bits of two doubles
     words: tuple[str, ...] = ()
 
 
@@ -274,7 +274,7 @@ _WANTED: dict[Kind, str] = {
 
 def _null_column(kind: Kind) -> Column:
     if kind in ("number", "boolean"):
-        return Column(-1, "null", setting=1, number=math.nan)
+        return Column(-1, "null", powers=(math.nan, 0.0))
     return Column(-1, "null", setting=2 if kind == "text" else 1)
 
 
@@ -282,12 +282,17 @@ def _read_number(position: int, kind: DuckType) -> Column | None:
     if kind.id in _NUMBERS:
         return Column(position, _NUMBERS[kind.id])
     if kind.id == capi.HUGEINT:
-        return Column(position, "decimal128", setting=1, number=1.0)
+        return Column(position, "decimal128", powers=(1.0, 0.0))
     if kind.id != capi.DECIMAL:
         return None
     size = 16 if kind.width <= 4 else 32 if kind.width <= 9 else 64 if kind.width <= 18 else 128
-    power = 10**kind.scale
-    return Column(position, f"decimal{size}", setting=power if kind.scale <= 18 else 0, number=float(power))
+    return Column(position, f"decimal{size}", powers=power_of_ten(kind.scale))
+
+
+def power_of_ten(scale: int) -> tuple[float, float]:
+    """Ten to the scale as the sum of two doubles, the second 0 where the first is exact."""
+    high = float(10**scale)
+    return high, float(10**scale - int(high))
 
 
 def _read_boolean(position: int, kind: DuckType) -> Column | None:

@@ -15,12 +15,12 @@ import numba
 import numpy as np
 
 from udfs.columns import BLOCK_ROWS, DAY, INFINITE, LAST_DAY
+from udfs.decimals import decimal_double, quotient
 from udfs.jit import callback, kernel, view
 
 _WORD = numba.types.int64
 FILL_SIGNATURE = numba.types.void(_WORD, _WORD, _WORD)
 _ANY = 1 << 40  # length of a view whose length nobody knows
-_TWO_64 = 18446744073709551616.0
 
 # Words of a column.
 DATA, VALIDITY, SELECTION, COUNT, RAW, NULLS, SCALE, TABLE, VECTOR = range(9)
@@ -71,54 +71,38 @@ def _number(dtype: Any) -> Any:
 def _decimal(dtype: Any) -> Any:
     def fill(column, start, n):
         vector = view(column, np.int64, COLUMN_WORDS)
+        powers = view(column, np.float64, COLUMN_WORDS)
         data = view(vector[DATA], dtype, _ANY)
-        tens = view(column, np.float64, COLUMN_WORDS)[TABLE]
         values = view(vector[RAW], np.float64, BLOCK_ROWS)
         for i in range(n):
             at = locate(vector, start + i)
-            values[i] = narrow_decimal(np.int64(data[at]), vector[SCALE], tens) if at >= 0 else np.nan
+            units = np.int64(data[at]) if at >= 0 else np.int64(0)
+            value = decimal_double(units >> 63, units, powers[TABLE], powers[SCALE])
+            values[i] = value if at >= 0 else np.nan
 
     return fill
 
 
-@kernel
-def narrow_decimal(units, power, tens):
-    """Units of a decimal to double: exact ones divided once, larger ones whole part and fraction apart, as DuckDB does.
-
-    ``tens`` is ten to the scale as a double, ``power`` the same as an integer, or 0 where 64 bits cannot hold it.
-    """
-    magnitude = abs(units)
-    if magnitude <= (1 << 53) or power <= 1:
-        return np.float64(units) / tens
-    sign = 1.0 if units >= 0 else -1.0
-    quotient, rest = magnitude // power, magnitude % power
-    return np.float64(quotient) * sign + np.float64(rest) * sign / tens
-
-
 def _fill_decimal_128(column, start, n):
     vector = view(column, np.int64, COLUMN_WORDS)
+    powers = view(column, np.float64, COLUMN_WORDS)
     data = view(vector[DATA], np.int64, _ANY)
-    tens = view(column, np.float64, COLUMN_WORDS)[TABLE]
     values = view(vector[RAW], np.float64, BLOCK_ROWS)
     for i in range(n):
         at = locate(vector, start + i)
         if at < 0:
             values[i] = np.nan
-            continue
-        low, high = data[2 * at], data[2 * at + 1]
-        if high == low >> 63:
-            values[i] = narrow_decimal(low, vector[SCALE], tens)
         else:
-            values[i] = (np.float64(high) * _TWO_64 + np.float64(np.uint64(low))) / tens
+            values[i] = decimal_double(data[2 * at + 1], data[2 * at], powers[TABLE], powers[SCALE])
 
 
 def _fill_unsigned_128(column, start, n):
     vector = view(column, np.int64, COLUMN_WORDS)
-    data = view(vector[DATA], np.uint64, _ANY)
+    data = view(vector[DATA], np.int64, _ANY)
     values = view(vector[RAW], np.float64, BLOCK_ROWS)
     for i in range(n):
         at = locate(vector, start + i)
-        values[i] = np.nan if at < 0 else np.float64(data[2 * at + 1]) * _TWO_64 + np.float64(data[2 * at])
+        values[i] = np.nan if at < 0 else quotient(data[2 * at + 1], data[2 * at], 1.0, 0.0)
 
 
 def _fill_date(column, start, n):

@@ -66,8 +66,9 @@ def make_plan(
         words[record + native.FILL] = filler_address(column.filler)
         words[record + native.RAW_AT] = 8 * BLOCK_ROWS * slots[index]
         words[record + native.NULLS_AT] = scorer.nulls_at + BLOCK_ROWS * index
-        words[record + native.SETTING] = column.setting
-        words[record + native.POINTER] = column.pointer if column.number is None else _bits(column.number)
+        words[record + native.SETTING], words[record + native.POINTER] = column.setting, column.pointer
+        if column.powers is not None:
+            words[record + native.POINTER], words[record + native.SETTING] = map(_bits, column.powers)
         if column.filler == "uuid":
             words[record + native.POINTER], words[record + native.IN_STATE] = text_at, 1
             text_at += UUID_ROOM * BLOCK_ROWS
