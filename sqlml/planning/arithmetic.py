@@ -28,7 +28,7 @@ SHAPES = {
 }
 
 
-def binary(emitter: Emitter, function: str, left: Value, right: Value) -> Value:
+def binary(emitter: Emitter, function: str, left: Value, right: Value) -> Value:  # noqa: PLR0911 - a table of types
     """``add``, ``subtract``, ``multiply``, ``modulo``, ``divide``, ``whole_divide`` or ``power``."""
     bases = {left.type.base, right.type.base}
     if function == "subtract" and bases == {"date"}:
@@ -112,7 +112,7 @@ def function_of_double(emitter: Emitter, function: str, value: Value) -> Value:
 
 
 def same_type(emitter: Emitter, function: str, value: Value) -> Value:
-    """negate and abs keep the type."""
+    """Negate or abs, which keep the type."""
     if value.type.base not in ("integer", "decimal", "float", "double"):
         raise NotPortableError(f"{function} of {value.type.base}")
     literal = value.literal
@@ -177,7 +177,7 @@ def _round_decimal(emitter: Emitter, value: Value, places: int) -> Value:
     return Value(units, decimal(max(places, 0)), units=True)
 
 
-def cast(emitter: Emitter, value: Value, kind: SqlType) -> Value:
+def cast(emitter: Emitter, value: Value, kind: SqlType) -> Value:  # noqa: PLR0911 - a table of types
     """CAST between kinds that need no text."""
     source, target = value.type.base, kind.base
     if source == "null":

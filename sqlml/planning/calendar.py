@@ -9,8 +9,9 @@ from sqlml.planning.values import DOUBLE, INTEGER, TIMES, Emitter, NotPortableEr
 from udfs.columns import DAY
 
 PARTS = (
-    "year month day dow doy hour minute second quarter week isoyear isodow millisecond microsecond epoch yearweek"
-).split()
+    *("year", "month", "day", "dow", "doy", "hour", "minute", "second", "quarter", "week"),
+    *("isoyear", "isodow", "millisecond", "microsecond", "epoch", "yearweek"),
+)
 CLOCK = ("hour", "minute", "second", "millisecond", "microsecond", "epoch")
 # function and part names of DuckDB -> parts
 PART_NAMES = {

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 
 from sqlml.planning.kinds import base_type, kind_of
-from sqlml.planning.values import BOOLEAN, DATE, DOUBLE, FLOAT, INTEGER, TEXT, TIMESTAMP, NotPortableError, SqlType, decimal
+from sqlml.planning.values import (
+    BOOLEAN,
+    DATE,
+    DOUBLE,
+    FLOAT,
+    INTEGER,
+    TEXT,
+    TIMESTAMP,
+    NotPortableError,
+    SqlType,
+    decimal,
+)
 
 _DOUBLES = ("DOUBLE", "FLOAT8", "DOUBLE PRECISION")
 _SINGLES = ("FLOAT", "REAL", "FLOAT4")

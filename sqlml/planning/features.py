@@ -49,8 +49,7 @@ class FeaturePlan:
             quote(argument.name) if argument.expression is None else _as(argument.expression, argument.name, quote)
             for argument in self.arguments
         ]
-        for name in extra_columns:
-            items.append(_as(computed[name], name, quote) if name in computed else quote(name))
+        items += [_as(computed[name], name, quote) if name in computed else quote(name) for name in extra_columns]
         # the query may end in a line comment
         return f"SELECT {', '.join(items) or '*'} FROM (\n{query_text}\n) AS {quote('training data')}"
 
@@ -80,7 +79,13 @@ def plan_features(
         from sqlml.planning.transform import plan_transform  # noqa: PLC0415 - sqlglot is loaded for TRANSFORM only
 
         return plan_transform(
-            columns, label=label, transform=transform, options=options, dialect=dialect, type_of=type_of, classes=classes
+            columns,
+            label=label,
+            transform=transform,
+            options=options,
+            dialect=dialect,
+            type_of=type_of,
+            classes=classes,
         )
     taken = {name.casefold() for name in (label, *options.carried) if name is not None}
     excluded = _resolve(options.exclude, columns, "exclude")

@@ -136,7 +136,10 @@ class Call:
 
     def vocabulary(self, index: int, limit: int) -> dict[str, int]:
         """[, top_k] [, frequency_threshold]."""
-        settings = {"top_k": self.whole(index, None, 1, limit), "frequency_threshold": self.whole(index + 1, None, 0, 2**53)}
+        settings = {
+            "top_k": self.whole(index, None, 1, limit),
+            "frequency_threshold": self.whole(index + 1, None, 0, 2**53),
+        }
         return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -50,7 +50,9 @@ class SelectList:
             )
         self._pairs = pairs
         if not self.tokens:
-            raise SqlSyntaxError("TRANSFORM is empty", hint="List columns and expressions, or *.", position=0, text=text)
+            raise SqlSyntaxError(
+                "TRANSFORM is empty", hint="List columns and expressions, or *.", position=0, text=text
+            )
 
     def source(self, body: Range) -> str:
         """The user's text of a range."""
@@ -121,7 +123,9 @@ class SelectList:
                 inner, index = self._bracketed(index, body, single=False)
                 replaced += [self._replacement(part) for part in self.split(inner)]
             else:
-                raise self.error(f'expected EXCEPT or REPLACE after *, found "{self.tokens[index - 1].text}"', index - 1)
+                raise self.error(
+                    f'expected EXCEPT or REPLACE after *, found "{self.tokens[index - 1].text}"', index - 1
+                )
         return Item(body, star=True, excluded=tuple(excluded), replaced=tuple(replaced))
 
     def _bracketed(self, index: int, body: Range, *, single: bool) -> tuple[Range, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import sqlglot
@@ -38,7 +38,15 @@ def plan_transform(
     classes: int,
 ) -> FeaturePlan:
     """The plan of a TRANSFORM; errors carry ``transform`` as their text and a position in it."""
-    planner = _Planner(columns, label, SelectList(transform, dialect), options, dialect, type_of, classes)
+    planner = _Planner(
+        columns,
+        SelectList(transform, dialect),
+        label=label,
+        options=options,
+        dialect=dialect,
+        type_of=type_of,
+        classes=classes,
+    )
     for item in planner.items.items():
         planner.add(item)
     return planner.plan()
@@ -60,8 +68,9 @@ class _Planner:
     def __init__(
         self,
         columns: Sequence[Column],
-        label: str | None,
         items: SelectList,
+        *,
+        label: str | None,
         options: FeatureOptions,
         dialect: str,
         type_of: TypeOf | None,
@@ -271,21 +280,8 @@ class _Planner:
         else:
             name = self.emitter.fresh()
             self._arguments[name] = Argument(name, kind, expression)
-        self._used.update(self._columns_in(body))
+        self._used.update(_columns_in(self.items, body, self._columns))
         return name
-
-    def _columns_in(self, body: Range) -> list[str]:
-        """The columns that an expression only the engine reads may use: every name in it that a column has."""
-        folded = {name.casefold(): name for name in self._columns}
-        tokens = self.items.tokens[body.first : body.end]
-        found = []
-        for index, token in enumerate(tokens):
-            if token.kind in ("word", "quoted") and not (index and tokens[index - 1].text == "."):
-                name = identifier(token)
-                match = name if name in self._columns else folded.get(name.casefold())
-                if match is not None:
-                    found.append(match)
-        return found
 
     def joined_list(self, body: Range) -> str | None:
         """See ``preprocessors.Scope``."""
@@ -331,6 +327,8 @@ class _Planner:
             if len(made) != 1 or not made[0].numeric:
                 raise self._error(f"the result of ML.{call.name} is not one number to compute with", call.whole)
             name = f"ml_result_{len(self._made)}"
+            while name in self._columns:
+                name += "_"
             self._made[name] = made[0]
             pieces += [text[start : self.items.position(call.whole)], name]
             start = self.items.tokens[call.whole.end - 1].end
@@ -381,11 +379,24 @@ class _Planner:
         for argument in arguments:
             if argument.expression is not None:
                 tokens = SelectList(argument.expression, self._dialect)
-                inner = _Planner([], None, tokens, self._options, self._dialect, None, 0)
-                inner._columns = self._columns
-                used.update(inner._columns_in(Range(0, len(tokens.tokens))))
+                used.update(_columns_in(tokens, Range(0, len(tokens.tokens)), self._columns))
         return tuple(
             Input(column.name, kind_of(column.sql_type) or "text", column.sql_type)
             for column in self._columns.values()
             if column.name in used
         )
+
+
+def _columns_in(items: SelectList, body: Range, columns: Iterable[str]) -> list[str]:
+    """The columns that an expression only the engine reads may use: every name in it that a column has."""
+    exact = set(columns)
+    folded = {name.casefold(): name for name in exact}
+    tokens = items.tokens[body.first : body.end]
+    found = []
+    for index, token in enumerate(tokens):
+        if token.kind in ("word", "quoted") and not (index and tokens[index - 1].text == "."):
+            name = identifier(token)
+            match = name if name in exact else folded.get(name.casefold())
+            if match is not None:
+                found.append(match)
+    return found

@@ -17,7 +17,18 @@ import numpy as np
 from udfs.model import Step
 
 Base = Literal[
-    "boolean", "integer", "decimal", "float", "double", "text", "enum", "date", "timestamp", "timestamptz", "time", "null"
+    "boolean",
+    "integer",
+    "decimal",
+    "float",
+    "double",
+    "text",
+    "enum",
+    "date",
+    "timestamp",
+    "timestamptz",
+    "time",
+    "null",
 ]
 NUMBERS = ("boolean", "integer", "decimal", "float", "double")
 TIMES = ("date", "timestamp")
@@ -64,7 +75,7 @@ def decimal(scale: int) -> SqlType:
     return SqlType("decimal", scale)
 
 
-def common_type(types: Iterable[SqlType]) -> SqlType:
+def common_type(types: Iterable[SqlType]) -> SqlType:  # noqa: PLR0911 - a table of types
     """The type that CASE, COALESCE and GREATEST give values of these types."""
     known = [kind for kind in types if kind.base != "null"]
     if not known:

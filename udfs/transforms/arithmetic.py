@@ -19,7 +19,18 @@ from udfs.jit import view
 from udfs.model import Step
 from udfs.transforms.operator import Operator, Shape, Words, param, require, require_shapes, words
 
-FUNCTIONS = ("add", "subtract", "multiply", "divide", "truncated_divide", "modulo", "power", "least", "greatest", "atan2")
+FUNCTIONS = (
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "truncated_divide",
+    "modulo",
+    "power",
+    "least",
+    "greatest",
+    "atan2",
+)
 
 
 def arithmetic(params, rows, n):

@@ -14,7 +14,7 @@ from udfs.jit import view
 from udfs.model import Step
 from udfs.transforms.counts import TextCounter
 from udfs.transforms.dictionary import texts, texts_param
-from udfs.transforms.operator import Batch, Learned, Operator, Shape, Words, require, require_shapes, words
+from udfs.transforms.operator import Batch, Learned, Operator, Shape, Words, numbers, require, require_shapes, words
 from udfs.transforms.text import find_text, text_table
 from udfs.transforms.tokens import check_tokens, display, next_token, ngram_texts, ngrams_reference
 from udfs.transforms.vocabulary import OUTPUT_LIMIT, chosen_texts, in_byte_order, kept_settings, suffixes
@@ -69,7 +69,7 @@ def tokens_shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
     if "vocabulary" in step.params:
         _, offsets = texts_param(step, "vocabulary")
         require(len(offsets) - 1 == len(step.outputs), step, "it has not one output a term")
-    return ("number",) * len(step.outputs)
+    return numbers(len(step.outputs))
 
 
 def tokens_words(step: Step, *, presence: bool) -> Words:
@@ -100,6 +100,4 @@ class TokensFitter:
         return Learned({**kept_settings(self._settings), **settings, **texts("vocabulary", kept)}, names_of_terms)
 
 
-BAG_OF_WORDS = Operator(
-    tokens_shapes, lambda step: tokens_words(step, presence=False), bag_of_words, TokensFitter
-)
+BAG_OF_WORDS = Operator(tokens_shapes, lambda step: tokens_words(step, presence=False), bag_of_words, TokensFitter)

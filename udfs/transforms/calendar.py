@@ -12,7 +12,7 @@ import numpy as np
 from udfs.columns import DAY
 from udfs.jit import kernel, view
 from udfs.model import Step
-from udfs.transforms.operator import Operator, Shape, Words, array_param, param, require, require_shapes, words
+from udfs.transforms.operator import Operator, Shape, Words, array_param, numbers, param, require, require_shapes, words
 
 PARTS = (
     "year",
@@ -48,6 +48,7 @@ def civil_year(days):
 
 @kernel
 def days_of_year_start(year):
+    """Days from 1970-01-01 to the first of January."""
     y = year - 1
     return y * 365 + y // 4 - y // 100 + y // 400 - 719_162
 
@@ -63,13 +64,13 @@ def iso_week(days):
 
 
 @kernel
-def day_part(part, days):
+def day_part(part, days):  # noqa: PLR0911 - compiled
     """A part that needs whole days only; see PARTS for the numbers."""
     if part == 3:
         return (days + 4) % 7
     if part == 11:
         return (days + 3) % 7 + 1
-    if part == 9 or part == 10 or part == 15:
+    if part == 9 or part == 10 or part == 15:  # noqa: PLR1714 - compiled: a set would be built
         isoyear, week = iso_week(days)
         if part == 9:
             return week
@@ -94,6 +95,7 @@ def day_part(part, days):
 
 @kernel
 def clock_part(part, micros):
+    """A part of the microseconds since midnight."""
     if part == 5:
         return micros // 3_600_000_000
     if part == 6:
@@ -142,7 +144,7 @@ def calendar(params, rows, n):
                 continue
             local = moment + shifts[shift_index(transitions, count, moment)]
             days = local // 86_400_000_000
-            if part == 5 or part == 6 or part == 7 or part == 12 or part == 13:
+            if part == 5 or part == 6 or part == 7 or part == 12 or part == 13:  # noqa: PLR1714
                 out[i] = float(clock_part(part, local - days * 86_400_000_000))
             else:
                 out[i] = float(day_part(part, days))
@@ -158,7 +160,7 @@ def _shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
         shifts = array_param(step, "shifts", np.int64, len(transitions) + 1)
         require(bool((np.diff(transitions) > 0).all()), step, "its transitions are not ascending")
         require(bool((np.abs(shifts) <= 2 * DAY).all()), step, "its time shifts are too large")
-    return ("number",) * len(parts)
+    return numbers(len(parts))
 
 
 def _encode(step: Step) -> Words:

@@ -48,7 +48,9 @@ def _encode_of(shape: Shape):
 
 def _shapes_of(shape: Shape):
     def shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
-        require(inputs == ("number", shape, shape), step, f"its inputs are not a condition and two registers of {shape}")
+        require(
+            inputs == ("number", shape, shape), step, f"its inputs are not a condition and two registers of {shape}"
+        )
         return (shape,)
 
     return shapes

@@ -17,7 +17,7 @@ FUNCTIONS = ("eq", "ne", "lt", "le", "gt", "ge", "distinct", "not_distinct")
 
 
 @kernel
-def verdict(function, order, a_missing, b_missing):
+def verdict(function, order, a_missing, b_missing):  # noqa: PLR0911 - compiled
     """The result for an order (below, equal or above zero) of two operands."""
     if a_missing or b_missing:
         if function < 6:

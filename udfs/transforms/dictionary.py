@@ -54,6 +54,7 @@ def dictionary(params, rows, n):
 
 
 def dictionary_reference(values: list[str | None], levels: list[str], null_code: int) -> np.ndarray[Any, Any]:
+    """The twin in plain Python."""
     codes = {level: code for code, level in enumerate(levels)}
     return np.array([null_code if v is None else codes.get(v, -1) for v in values], np.float64)
 

@@ -8,7 +8,7 @@ from numba.extending import intrinsic
 
 
 @intrinsic
-def call_kernel(typing_context, address, params, rows, n):  # noqa: D417
+def call_kernel(typing_context, address, params, rows, n):
     """Call the kernel of an operator: ``kernel(params, rows, n)``, see ``udfs.transforms.operator``."""
 
     def codegen(context, builder, signature, arguments):

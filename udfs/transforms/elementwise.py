@@ -1,11 +1,11 @@
 """One number to one, as DuckDB computes it on a double; missing stays missing, and so does a result that is no number.
 
-    scaled        round_half_away(x * factor)     decimals to units of 10^-s: exact up to 2^51 units
-    unscaled      x / factor                      units back to a double, as CAST(decimal AS DOUBLE)
-    to_units      round_half_away(x * factor + sign(x) * 1e-9)   CAST(double AS DECIMAL): DuckDB nudges 2.675 over the half
-    rescaled      round_half_away(x / factor)     to fewer digits
-    round_digits  as DuckDB's round(double, digits): by ``factor`` = 10^digits (digits >= 0)
-    round_tens    the same for negative digits: ``factor`` = 10^-digits
+scaled        round_half_away(x * factor)     decimals to units of 10^-s: exact up to 2^51 units
+unscaled      x / factor                      units back to a double, as CAST(decimal AS DOUBLE)
+to_units      round_half_away(x * factor + sign(x) * 1e-9)   CAST(double AS DECIMAL): DuckDB nudges 2.675 over the half
+rescaled      round_half_away(x / factor)     to fewer digits
+round_digits  as DuckDB's round(double, digits): by ``factor`` = 10^digits (digits >= 0)
+round_tens    the same for negative digits: ``factor`` = 10^-digits
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def round_digits(x, factor):
 
 
 @kernel
-def apply_one(function, x, factor):
+def apply_one(function, x, factor):  # noqa: PLR0911 - compiled
     """The functions without a loop of their own."""
     if function == 9:
         return np.trunc(x)

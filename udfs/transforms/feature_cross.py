@@ -111,8 +111,9 @@ def _describe(step: Step) -> tuple[Output, ...]:
     levels = []
     for key in step.params["keys"][np.argsort(step.params["codes"])].tolist():
         names = []
+        rest = key
         for names_of_part in reversed(parts):
-            key, digit = divmod(key, max(len(names_of_part), 1))
+            rest, digit = divmod(rest, max(len(names_of_part), 1))
             names.append(names_of_part[digit])
         levels.append("_".join(reversed(names)))
     return (Output(categorical=True, levels=tuple(levels)),)

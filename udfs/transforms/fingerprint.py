@@ -138,6 +138,4 @@ def fingerprint(address, length):
     v0, v1 = weak_pair(last, v1 * multiplier, x + w0)
     w0, w1 = weak_pair(last + 32, z + w1, y + fetch64(last + 16))
     z, x = x, z
-    return hash_two(
-        hash_two(v0, w0, multiplier) + shift_mix(y) * K0 + z, hash_two(v1, w1, multiplier) + x, multiplier
-    )
+    return hash_two(hash_two(v0, w0, multiplier) + shift_mix(y) * K0 + z, hash_two(v1, w1, multiplier) + x, multiplier)

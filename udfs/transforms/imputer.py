@@ -1,7 +1,7 @@
 """ML.IMPUTER(x, 'mean' | 'median' | 'most_frequent'): x, or where it is missing the value that training found.
 
-    mean            of the finite values           median   exact, the mean of the middle two
-    most_frequent   ties to the smaller number (text: see ``dictionary``, where NULL takes the code of the most frequent level)
+mean            of the finite values           median   exact, the mean of the middle two
+most_frequent   ties to the smaller number (text: see ``dictionary``, where NULL takes the code of the most frequent level)
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Boolean logic of three values (0, 1, missing) and tests for NULL.
 
-    and     0 if either is 0, else missing if either is, else 1        or   the same with 1 and 0 exchanged
-    truth   x <> 0: a number as a boolean
-    is_true, is_false: never missing
+and     0 if either is 0, else missing if either is, else 1        or   the same with 1 and 0 exchanged
+truth   x <> 0: a number as a boolean
+is_true, is_false: never missing
 """
 
 from __future__ import annotations
@@ -34,9 +34,7 @@ def logic(params, rows, n):
             out[i] = 1.0 - decisive
 
 
-def logic_reference(
-    function: str, a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def logic_reference(function: str, a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """The numpy twin."""
     decisive = float(BINARY.index(function))
     known = np.where(np.isnan(a) | np.isnan(b), np.nan, 1 - decisive)
@@ -110,4 +108,3 @@ LOGIC = Operator(_logic_shapes, lambda step: words(BINARY.index(step.params["fun
 TRUTH = Operator(_truth_shapes, lambda step: words(UNARY.index(step.params["function"])), truth)
 TIME_IS_NULL = Operator(_null_shapes_of("time"), lambda step: words(1), null_byte)
 TEXT_IS_NULL = Operator(_null_shapes_of("text"), lambda step: words(2), null_byte)
-

@@ -1,6 +1,6 @@
 """Whether a value is in a list of constants: x IN (...), three-valued.
 
-    1 where x is in the list;  missing where x is, or where the list holds NULL and x is not in it;  else 0
+1 where x is in the list;  missing where x is, or where the list holds NULL and x is not in it;  else 0
 """
 
 from __future__ import annotations

@@ -9,6 +9,4 @@ from __future__ import annotations
 from udfs.transforms.bag_of_words import TokensFitter, bag_of_words, tokens_shapes, tokens_words
 from udfs.transforms.operator import Operator
 
-MULTI_HOT_ENCODER = Operator(
-    tokens_shapes, lambda step: tokens_words(step, presence=True), bag_of_words, TokensFitter
-)
+MULTI_HOT_ENCODER = Operator(tokens_shapes, lambda step: tokens_words(step, presence=True), bag_of_words, TokensFitter)

@@ -31,7 +31,7 @@ def normalize(params, rows, n):
             elif p == 0.0:
                 norm += np.float64(x != 0.0)
             elif np.isinf(p):
-                norm = x if x > norm else norm
+                norm = x if x > norm else norm  # noqa: FURB136 - NaN stays
             elif p == 1.0:
                 norm += x
             elif p == 2.0:

@@ -58,6 +58,7 @@ def number_dictionary(params, rows, n):
 def number_dictionary_reference(
     x: npt.NDArray[np.float64], values: npt.NDArray[np.float64], codes: npt.NDArray[np.int64], null_code: int
 ) -> npt.NDArray[np.float64]:
+    """The twin in plain Python."""
     table = dict(zip(values.tolist(), codes.tolist(), strict=True))
     return np.array([null_code if np.isnan(v) else table.get(v, -1) for v in x], np.float64)
 

@@ -12,7 +12,7 @@ from udfs.jit import view
 from udfs.model import Step
 from udfs.transforms.counts import TextCounter
 from udfs.transforms.dictionary import texts, texts_param
-from udfs.transforms.operator import Batch, Learned, Operator, Shape, Words, require, require_shapes, words
+from udfs.transforms.operator import Batch, Learned, Operator, Shape, Words, numbers, require, require_shapes, words
 from udfs.transforms.text import find_text, text_table
 from udfs.transforms.vocabulary import OUTPUT_LIMIT, chosen_texts, in_byte_order, kept_settings, suffixes
 
@@ -48,10 +48,10 @@ def one_hot_reference(values: list[str | None], vocabulary: list[str]) -> np.nda
 def _shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
     require_shapes(step, inputs, ("text",))
     if "vocabulary" not in step.params:
-        return ("number",) * len(step.outputs)
+        return numbers(len(step.outputs))
     _, offsets = texts_param(step, "vocabulary")
     require(len(offsets) - 1 == len(step.outputs), step, "it has not one output a category")
-    return ("number",) * len(step.outputs)
+    return numbers(len(step.outputs))
 
 
 def _encode(step: Step) -> Words:

@@ -114,6 +114,12 @@ def array_param(step: Step, name: str, dtype: npt.DTypeLike, length: int | None 
     return np.asarray(value)
 
 
+def numbers(count: int) -> tuple[Shape, ...]:
+    """The shapes of that many numeric outputs."""
+    shape: Shape = "number"
+    return (shape,) * count
+
+
 def require_shapes(step: Step, got: Sequence[Shape], wanted: Sequence[Shape]) -> None:
     """Refuse a step whose inputs are not exactly of these shapes."""
     require(tuple(got) == tuple(wanted), step, f"its inputs are ({', '.join(got)}), not ({', '.join(wanted)})")

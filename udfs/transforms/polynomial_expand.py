@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from udfs.jit import view
 from udfs.model import Step
-from udfs.transforms.operator import Operator, Shape, Words, array_param, require, words
+from udfs.transforms.operator import Operator, Shape, Words, array_param, numbers, require, words
 
 
 def polynomial(params, rows, n):
@@ -54,7 +54,7 @@ def _shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
     fits = bool((sizes > 0).all()) and bool((sizes <= 16).all()) and int(sizes.sum()) == len(terms)
     require(fits, step, "its terms do not add up")
     require(bool(((terms >= 0) & (terms < len(inputs))).all()), step, "a term names an input that is not there")
-    return ("number",) * len(step.outputs)
+    return numbers(len(step.outputs))
 
 
 def _encode(step: Step) -> Words:

@@ -1,6 +1,6 @@
 """The kernel that the scalers share, and the sums they learn from.
 
-    out = clip((x - shift) / divisor, low, high)        a divisor of 0 (a constant column) is taken for 1
+out = clip((x - shift) / divisor, low, high)        a divisor of 0 (a constant column) is taken for 1
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ def scale(params, rows, n):
     out = view(row[1], np.float64, n)
     for i in range(n):
         scaled = (x[i] - shift) / divisor
-        if scaled < low:
+        if scaled < low:  # noqa: PLR1730 - NaN stays
             scaled = low
-        if scaled > high:
+        if scaled > high:  # noqa: PLR1730
             scaled = high
         out[i] = scaled
 

@@ -31,6 +31,7 @@ from udfs.transforms.operator import (
     Shape,
     Words,
     array_param,
+    numbers,
     require,
     require_shapes,
     words,
@@ -110,7 +111,8 @@ class _Fitter:
         encoded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
         mapping = [self._codes.setdefault(text, len(self._codes)) for text in encoded.dictionary.to_pylist()]
         places = np.array([*mapping, 0], np.int64)
-        return places[encoded.indices.fill_null(len(mapping)).to_numpy(zero_copy_only=False).astype(np.int64)]
+        indices = encoded.indices.fill_null(len(mapping)).to_numpy(zero_copy_only=False)
+        return np.asarray(places[indices.astype(np.int64)])
 
     def _grow(self, folds: int, codes: int) -> None:
         _, had_folds, had_codes, _ = self._sums.shape
@@ -173,7 +175,7 @@ def _shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:
     if "encodings" in step.params:
         _, offsets = texts_param(step, "levels")
         array_param(step, "encodings", np.float64, len(step.outputs) * (len(offsets) + 1))
-    return ("number",) * len(step.outputs)
+    return numbers(len(step.outputs))
 
 
 def _encode(step: Step) -> Words:

@@ -5,6 +5,8 @@ Nothing reads beyond ``address + length``, and nothing assumes that bytes are va
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -27,6 +29,7 @@ def load_tail(address, length):
 
 @kernel
 def mix(state, word):
+    """The state of a hash, with one more word."""
     state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
     return state ^ (state >> np.uint64(29))
 
@@ -45,11 +48,13 @@ def extend_hash(state, address, length):
 
 @kernel
 def text_hash(address, length):
+    """The hash of a text, for tables only: no artifact depends on it."""
     return extend_hash(np.uint64(0x243F6A8885A308D3), address, length)
 
 
 @kernel
 def same_bytes(left, right, length):
+    """Whether two stretches of bytes are equal."""
     whole = length >> 3
     a = view(left, np.uint64, whole)
     b = view(right, np.uint64, whole)
@@ -150,4 +155,4 @@ def unpack_texts(blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) ->
     """The inverse of ``pack_texts``."""
     data = blob.tobytes()
     bounds = offsets.tolist()
-    return [data[a:b].decode("utf-8", "replace") for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [data[a:b].decode("utf-8", "replace") for a, b in itertools.pairwise(bounds)]

@@ -73,5 +73,3 @@ def ngrams_reference(text: str, separator: str, low: int, high: int) -> list[str
 def display(term: str, settings: Params) -> str:
     """An n-gram as people write it."""
     return term.replace(settings["separator"], settings.get("joint", " "))
-
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 from functools import cache
 from zoneinfo import ZoneInfo
 
@@ -14,10 +14,10 @@ import numpy.typing as npt
 def zone_table(zone: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Transitions and shifts of a time zone, 1850 to 2150, in microseconds."""
     info = ZoneInfo(zone)
-    utc = datetime.UTC
+    utc = dt.UTC
 
     def shift(second: int) -> int:
-        moment = datetime.datetime(1970, 1, 1, tzinfo=utc) + datetime.timedelta(seconds=second)
+        moment = dt.datetime(1970, 1, 1, tzinfo=utc) + dt.timedelta(seconds=second)
         offset = moment.astimezone(info).utcoffset()
         return 0 if offset is None else round(offset.total_seconds())
 
