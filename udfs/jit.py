@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import sys
 import tempfile
 from functools import cache, cached_property
@@ -114,16 +115,22 @@ class _Files(caching.IndexDataCacheFile):
         return f"{stem}.{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.nbc"
 
     def save(self, key: Any, data: Any) -> None:
+        payload = self._dump(data)
         try:
-            self._save_data(self._name(key), data)
+            with self._open_for_write(self._data_path(self._name(key))) as file:
+                file.write(hashlib.sha256(payload).digest() + payload)
         except OSError:
             return  # a full or vanished disk costs time, never a result
 
     def load(self, key: Any) -> Any:
         try:
-            return self._load_data(self._name(key))
-        except (OSError, EOFError):
+            content = Path(self._data_path(self._name(key))).read_bytes()
+        except OSError:
             return None
+        digest, payload = content[:32], content[32:]
+        if hashlib.sha256(payload).digest() != digest:
+            return None  # damaged: compiled again and overwritten
+        return pickle.loads(payload)  # noqa: S301 - from a directory that only this user can write to
 
 
 class _KernelCache(caching.FunctionCache):

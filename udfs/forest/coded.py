@@ -270,7 +270,7 @@ class Keys:
 def best_keys(cuts: npt.NDArray[np.float64]) -> Keys:
     """The map of sorted cuts to keys, in values or in their ordered bits, that leaves the fewest values undecided."""
     found = [keys for by_bits in (False, True) if (keys := _keys(cuts, by_bits)) is not None]
-    return min(found, key=Keys.shared, default=Keys(0.0, 0.0, 0.0, False, np.ones(len(cuts), np.uint16)))
+    return min(found, key=Keys.shared, default=Keys(0.0, 0.0, 0.0, True, np.ones(len(cuts), np.uint16)))
 
 
 def _keys(cuts: npt.NDArray[np.float64], by_bits: bool) -> Keys | None:
@@ -288,6 +288,8 @@ def _keys(cuts: npt.NDArray[np.float64], by_bits: bool) -> Keys | None:
         where = _moved_apart(cuts, apart) if apart else ordered_bits(cuts) if by_bits else cuts
         low = float(where[np.isfinite(cuts)][0])
         keys = np.clip((where - low) * scale + 1.0, 0.0, TOP_KEY)
+        if np.isnan(keys).any():
+            return None
     return Keys(low, scale, apart, by_bits, keys.astype(np.uint16))
 
 

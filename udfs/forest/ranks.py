@@ -76,12 +76,16 @@ def make_keys(typing_context, record, values, rows, scratch):
         bits = plus(builder, scratch, MISSING_BITS)
         with cgutils.for_range(builder, builder.lshr(rows, word(5))) as part:
             source = plus(builder, values, part.index, 8 * KEYS)
-            parts = [_eight_keys(builder, plus(builder, source, 64 * k), *numbers, by_bits) for k in range(KEYS // EIGHT)]
+            parts = [
+                _eight_keys(builder, plus(builder, source, 64 * k), *numbers, by_bits) for k in range(KEYS // EIGHT)
+            ]
             # One store each: what is loaded again soon must have been stored in one piece.
             keys, is_nan, is_small = (joined(builder, vectors) for vectors in zip(*parts, strict=True))
             store(builder, keys, plus(builder, scratch, part.index, 2 * KEYS), 64)
             nothing = ir.Constant(I32, 0)
-            for row, mask in enumerate((builder.bitcast(is_small, I32), builder.bitcast(is_nan, I32), nothing, nothing)):
+            for row, mask in enumerate(
+                (builder.bitcast(is_small, I32), builder.bitcast(is_nan, I32), nothing, nothing)
+            ):
                 store(builder, mask, plus(builder, plus(builder, bits, row * _BITS), part.index, 4), 4)
         return context.get_dummy_value()
 
@@ -95,8 +99,8 @@ def _eight_keys(builder: Any, address: Any, apart: Any, low: Any, scale: Any, by
     above = builder.fcmp_ordered(">", value, vector(F64, NEAR_ZERO))
     below = builder.fcmp_ordered("<", value, vector(F64, -NEAR_ZERO))
     is_small = builder.not_(builder.or_(above, below))
-    value = builder.select(above, builder.fadd(value, apart), value)
-    value = builder.select(below, builder.fsub(value, apart), value)
+    moved = builder.select(below, builder.fsub(value, apart), vector(F64, 0.0))
+    value = builder.select(above, builder.fadd(value, apart), moved)
     chosen = builder.select(by_bits, _ordered(builder, value), value)
     key = builder.fadd(builder.fmul(builder.fsub(chosen, low), scale), vector(F64, 1.0))
     return builder.trunc(_clipped(builder, key, vector(F64, TOP_KEY)), ir.VectorType(I16, EIGHT)), is_nan, is_small

@@ -130,9 +130,13 @@ def _numbers(
     try:
         if np.issubdtype(kind, np.floating):
             return np.array(list(map(float, words)), np.float64).astype(kind)
-        return np.array(list(map(int, words)), np.int64 if words else kind).astype(kind, casting="unsafe")
+        values = np.array(list(map(int, words)), np.int64)
     except (ValueError, OverflowError) as error:
         raise ArtifactError(f'line {number}: "{key}" has a value that is no number ({error})') from error
+    limits = np.iinfo(kind)
+    if len(values) and (values.min() < limits.min or values.max() > limits.max):
+        raise ArtifactError(f'line {number}: "{key}" has a value outside {limits.min} to {limits.max}')
+    return values.astype(kind)
 
 
 def _trees(lines: _Lines) -> list[Tree]:

@@ -1,0 +1,161 @@
+"""Raw scores and predictions equal LightGBM's bit for bit, for every kind of model and every kind of value."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from udfs.forest.image import FEATURE_COUNT
+from udfs.forest.nodes import build_forest_image
+from udfs.forest.objective import apply_objective
+from udfs.forest.reference import predictions_reference, raw_scores_reference
+from udfs.forest.text import parse_lightgbm
+from udfs.forest.walk import raw_scores
+
+
+def scored(forest, rows, **how):
+    """Raw scores and predictions of rows, as LightGBM shapes them: ``[outputs, n]``."""
+    image = build_forest_image(forest, rows.shape[1], **how)
+    features = np.ascontiguousarray(rows.T)
+    raw = np.full((forest.outputs, len(rows)), 99.0)
+    raw_scores(image.ctypes.data, features, len(rows), raw)
+    predictions = raw.copy()
+    apply_objective(image.ctypes.data, predictions, len(rows))
+    return raw, predictions
+
+
+def same_bits(left, right):
+    return left.shape == right.shape and (left.view(np.int64) == right.view(np.int64)).all()
+
+
+def of_lightgbm(booster, rows, **how):
+    return np.ascontiguousarray(booster.predict(rows, num_threads=1, **how).reshape(len(rows), -1).T)
+
+
+@pytest.mark.parametrize("allow_coded", [True, False])
+def test_equals_lightgbm(kind, trained, hard_rows, allow_coded):
+    booster, _ = trained(kind)
+    rows = hard_rows(kind)
+    raw, predictions = scored(parse_lightgbm(booster.model_to_string()), rows, allow_coded=allow_coded)
+    assert same_bits(raw, of_lightgbm(booster, rows, raw_score=True))
+    assert same_bits(predictions, of_lightgbm(booster, rows))
+
+
+def test_takes_the_coded_walk_up_to_256_leaves(kinds, trained):
+    for kind in kinds:
+        booster, x = trained(kind)
+        forest = parse_lightgbm(booster.model_to_string())
+        is_coded = build_forest_image(forest, x.shape[1])[FEATURE_COUNT] > 0
+        leaves = [len(tree.leaf_value) for tree in forest.trees]
+        assert is_coded == (1 < max(leaves) <= 256), kind
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 31, 32, 33, 63, 64, 65, 129, 511, 512, 513, 1025, 2048])
+@pytest.mark.parametrize("kind", ["categories", "multiclass", "many thresholds"])
+def test_any_number_of_rows(kind, trained, hard_rows, count):
+    booster, _ = trained(kind)
+    rows = hard_rows(kind)[:count]
+    forest = parse_lightgbm(booster.model_to_string())
+    wanted = of_lightgbm(booster, hard_rows(kind), raw_score=True)[:, :count]
+    raw, _ = scored(forest, rows)
+    assert same_bits(raw, np.ascontiguousarray(wanted))
+
+
+@pytest.mark.parametrize(
+    "kind", ["categories", "zero as missing", "multiclass forest", "random forest", "tweedie", "one leaf"]
+)
+def test_equals_the_reference(kind, trained, hard_rows):
+    booster, _ = trained(kind)
+    rows = hard_rows(kind)[::23]
+    forest = parse_lightgbm(booster.model_to_string())
+    raw, predictions = scored(forest, rows)
+    twin = raw_scores_reference(forest, np.ascontiguousarray(rows.T))
+    assert same_bits(raw, twin)
+    assert same_bits(predictions, predictions_reference(forest, twin))
+
+
+def test_does_not_write_beyond_n(trained):
+    booster, x = trained("multiclass")
+    forest = parse_lightgbm(booster.model_to_string())
+    image = build_forest_image(forest, x.shape[1])
+    out = np.full((forest.outputs, 64), 99.0)
+    raw_scores(image.ctypes.data, np.ascontiguousarray(x[:64].T), 13, out)
+    apply_objective(image.ctypes.data, out, 13)
+    assert (out[:, 13:] == 99.0).all()
+    assert same_bits(np.ascontiguousarray(out[:, :13]), of_lightgbm(booster, x[:13]))
+
+
+_VALUES = st.one_of(
+    st.floats(width=64),
+    st.sampled_from([0.0, -0.0, np.nan, 1.0, 2.0, 3.0, 1e-35, -1e-35, 5e-324]),
+    st.integers(-3, 3).map(float),
+)
+
+
+@st.composite
+def _tables(draw):
+    rows = draw(st.integers(20, 60))
+    columns = draw(st.integers(1, 4))
+    values = draw(st.lists(_VALUES, min_size=rows * columns, max_size=rows * columns))
+    return np.array(values).reshape(rows, columns)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(
+    table=_tables(),
+    zero_as_missing=st.booleans(),
+    use_missing=st.booleans(),
+    leaves=st.integers(2, 12),
+    classes=st.sampled_from([1, 3]),
+    max_bin=st.sampled_from([3, 255]),
+)
+def test_any_small_table(table, zero_as_missing, use_missing, leaves, classes, max_bin):
+    label = np.arange(len(table)) % 3
+    parameters = {
+        "verbose": -1, "num_threads": 1, "min_data_in_leaf": 1, "min_sum_hessian_in_leaf": 0, "min_data_in_bin": 1,
+        "num_leaves": leaves, "max_bin": max_bin, "zero_as_missing": zero_as_missing, "use_missing": use_missing,
+        "objective": "multiclass" if classes > 1 else "regression", "num_class": classes, "feature_pre_filter": False,
+    }  # fmt: skip
+    booster = lgb.train(parameters, lgb.Dataset(table, label, params=parameters), 3)
+    forest = parse_lightgbm(booster.model_to_string())
+    for allow_coded in (True, False):
+        raw, predictions = scored(forest, table, allow_coded=allow_coded)
+        assert same_bits(raw, of_lightgbm(booster, table, raw_score=True))
+        assert same_bits(predictions, of_lightgbm(booster, table))
+
+
+_OTHER_CPUS = {
+    "plain": ("generic", ""),
+    "avx2": ("generic", "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", list(_OTHER_CPUS))
+def test_other_instruction_sets_give_the_same_bits(cpu, trained, hard_rows, tmp_path):
+    name, features = _OTHER_CPUS[cpu]
+    arrays = {}
+    for number, kind in enumerate(["categories", "many thresholds", "multiclass", "200 leaves"]):
+        booster, _ = trained(kind)
+        Path(tmp_path / f"{number}.txt").write_text(booster.model_to_string(), encoding="utf-8")
+        arrays[f"rows{number}"] = hard_rows(kind)
+        arrays[f"wanted{number}"] = of_lightgbm(booster, hard_rows(kind), raw_score=True)
+    np.savez(tmp_path / "arrays.npz", **arrays)
+    program = Path(__file__).with_name("score_elsewhere.py")
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": name,
+        "NUMBA_CPU_FEATURES": features,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+    }
+    command = [sys.executable, str(program), str(tmp_path)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.stdout.split() == ["True"] * 4, result.stderr
