@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlml.errors import SqlSyntaxError
@@ -194,3 +194,17 @@ class SelectList:
         if self.tokens[first].text == opening and self._pairs.get(first) == body.end - 1:
             return Range(first + 1, body.end - 1)
         return None
+
+    def columns_in(self, body: Range, columns: Iterable[str]) -> list[str]:
+        """The columns that an expression only the engine reads may use: every name in it that a column has."""
+        exact = set(columns)
+        folded = {name.casefold(): name for name in exact}
+        found = []
+        for index in range(body.first, body.end):
+            token = self.tokens[index]
+            if token.kind in ("word", "quoted") and not (index and self.tokens[index - 1].text == "."):
+                name = identifier(token)
+                match = name if name in exact else folded.get(name.casefold())
+                if match is not None:
+                    found.append(match)
+        return found

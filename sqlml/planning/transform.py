@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import sqlglot
@@ -12,7 +12,7 @@ from sqlglot.errors import SqlglotError
 
 from sqlml.engines.engine import Column
 from sqlml.errors import EngineError, MissingColumnError, SqlmlError, TransformError
-from sqlml.language.tokens import column_name, identifier
+from sqlml.language.tokens import column_name
 from sqlml.planning.column_types import column_type
 from sqlml.planning.expressions import Compiler
 from sqlml.planning.features import FeatureOptions, FeaturePlan, calendar_step, require_distinct_features
@@ -280,7 +280,7 @@ class _Planner:
         else:
             name = self.emitter.fresh()
             self._arguments[name] = Argument(name, kind, expression)
-        self._used.update(_columns_in(self.items, body, self._columns))
+        self._used.update(self.items.columns_in(body, self._columns))
         return name
 
     def joined_list(self, body: Range) -> str | None:
@@ -379,24 +379,9 @@ class _Planner:
         for argument in arguments:
             if argument.expression is not None:
                 tokens = SelectList(argument.expression, self._dialect)
-                used.update(_columns_in(tokens, Range(0, len(tokens.tokens)), self._columns))
+                used.update(tokens.columns_in(Range(0, len(tokens.tokens)), self._columns))
         return tuple(
             Input(column.name, kind_of(column.sql_type) or "text", column.sql_type)
             for column in self._columns.values()
             if column.name in used
         )
-
-
-def _columns_in(items: SelectList, body: Range, columns: Iterable[str]) -> list[str]:
-    """The columns that an expression only the engine reads may use: every name in it that a column has."""
-    exact = set(columns)
-    folded = {name.casefold(): name for name in exact}
-    tokens = items.tokens[body.first : body.end]
-    found = []
-    for index, token in enumerate(tokens):
-        if token.kind in ("word", "quoted") and not (index and tokens[index - 1].text == "."):
-            name = identifier(token)
-            match = name if name in exact else folded.get(name.casefold())
-            if match is not None:
-                found.append(match)
-    return found

@@ -29,7 +29,6 @@ FUNCTIONS = (
     "power",
     "least",
     "greatest",
-    "atan2",
 )
 
 
@@ -67,12 +66,9 @@ def arithmetic(params, rows, n):
     elif function == 7:
         for i in range(n):
             out[i] = b[i] if np.isnan(a[i]) or b[i] < a[i] else a[i]
-    elif function == 8:
-        for i in range(n):
-            out[i] = b[i] if np.isnan(a[i]) or b[i] > a[i] else a[i]
     else:
         for i in range(n):
-            out[i] = math.atan2(a[i], b[i])
+            out[i] = b[i] if np.isnan(a[i]) or b[i] > a[i] else a[i]
     if head[1]:
         for i in range(n):
             out[i] = np.float64(np.float32(out[i]))
@@ -94,7 +90,6 @@ def arithmetic_reference(
                 "power": lambda: np.where(np.isnan(a) | np.isnan(b), np.nan, np.power(a, b)),
                 "least": lambda: np.fmin(a, b),
                 "greatest": lambda: np.fmax(a, b),
-                "atan2": lambda: np.arctan2(a, b),
             }[function]()
         )
 

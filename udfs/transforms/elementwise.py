@@ -82,6 +82,8 @@ def apply_one(function, x, factor):  # noqa: PLR0911 - compiled
         return round_digits(x, factor)
     if function == 18:
         return half_away(x / factor) * factor
+    if function == 19:
+        return x * factor
     if function == 20:
         return math.sin(x)
     if function == 21:
@@ -128,9 +130,6 @@ def elementwise(params, rows, n):
     elif function == 15:
         for i in range(n):
             out[i] = x[i] / factor
-    elif function == 19:
-        for i in range(n):
-            out[i] = x[i] * factor
     else:
         for i in range(n):
             out[i] = apply_one(function, x[i], factor)
