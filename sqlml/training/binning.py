@@ -13,13 +13,16 @@ import pyarrow as pa
 from sqlml.errors import TrainingError
 from sqlml.training.gather import HELD, LEFT_OUT, TRAINED, Gathered
 from sqlml.training.lightgbm import Dataset, feature_names
+from sqlml.training.memory import release_memory
 from sqlml.training.progress import Watch
 from sqlml.training.rows import Rows
 from udfs.columns import raw_block
-from udfs.model import Argument, Feature
+from udfs.model import Argument
 
 FloatArray = npt.NDArray[np.float64]
-PUSH_ROWS = 4_096  # features of so many rows are turned from columns to rows while they are in the cache
+# LightGBM's threads meet at the end of each push, which is dear on a busy machine: rows are pushed by the thousands.
+PUSH_BYTES = 8 << 20
+TURNED_ROWS = 1_024  # features of so many rows are turned from columns to rows while they are in the cache
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,12 @@ class Binned:
     training: Dataset
     held_out: Dataset | None
     has_missing: tuple[bool, ...]
+
+    def close(self) -> None:
+        """Frees the bins."""
+        for dataset in (self.training, self.held_out):
+            if dataset is not None:
+                dataset.close()
 
 
 def bin_rows(
@@ -46,10 +55,10 @@ def bin_rows(
     """Cuts the bins by the sample, then pushes every row of both parts."""
     _, features = gathered.fit.finish()
     sample = _sample_features(arguments, gathered, len(features))
-    has_missing = tuple(map(bool, np.isnan(sample).any(axis=1)))
+    has_missing = tuple(bool(np.isnan(values).any()) for values in sample)
     training = Dataset.from_sample(sample, gathered.training.row_count, parameters)
     del sample
-    gathered.sample.clear()
+    release_memory()
     training.set_feature_names(feature_names([feature.name for feature in features]))
     count = gathered.held_out.row_count
     held_out = Dataset.like(training, count) if count else None
@@ -57,6 +66,7 @@ def bin_rows(
     training.finish(_single(gathered.training.label()), _training_weight(gathered, class_weights))
     if held_out is not None:
         held_out.finish(_single(gathered.held_out.label()), gathered.held_out.weight())
+    release_memory()
     return Binned(training, held_out, has_missing)
 
 
@@ -73,11 +83,48 @@ def _training_weight(gathered: Gathered, class_weights: FloatArray | None) -> np
     return weight if own is None else weight * own
 
 
+class _Pusher:
+    """Collects the rows of one part and pushes them when there are many."""
+
+    def __init__(self, dataset: Dataset, part: int) -> None:
+        self._dataset = dataset
+        self._part = part
+        capacity = max(PUSH_BYTES // (8 * max(dataset.feature_count, 1)), TURNED_ROWS)
+        self._rows = np.empty((min(capacity, dataset.row_count), dataset.feature_count))
+        self._filled = 0
+
+    def add(self, features: FloatArray, parts: npt.NDArray[np.uint8]) -> None:
+        """Takes the part's rows out of a block of features, float64[features, rows]."""
+        chosen = np.flatnonzero(parts == self._part)
+        everything = len(chosen) == len(parts)
+        for start in range(0, len(chosen), TURNED_ROWS):
+            end = min(start + TURNED_ROWS, len(chosen))
+            block = features[:, start:end] if everything else features[:, chosen[start:end]]
+            self._add_rows(block.T)
+
+    def _add_rows(self, rows: FloatArray) -> None:
+        while len(rows):
+            count = min(len(rows), len(self._rows) - self._filled)
+            self._rows[self._filled : self._filled + count] = rows[:count]
+            self._filled += count
+            rows = rows[count:]
+            if self._filled == len(self._rows):
+                self.flush()
+
+    def flush(self) -> None:
+        """Pushes what is there."""
+        if self._filled:
+            self._dataset.push(self._rows[: self._filled])
+            self._filled = 0
+
+
 def _sample_features(arguments: Sequence[Argument], gathered: Gathered, features: int) -> FloatArray:
     """The features of the sampled rows: float64[features, rows]."""
     sample = np.empty((features, sum(batch.num_rows for batch in gathered.sample)))
     done = 0
-    for index, batch in enumerate(gathered.sample):
+    gathered.sample.reverse()
+    for index in range(len(gathered.sample)):
+        batch = gathered.sample.pop()  # let go of while the matrix grows
         fold = gathered.sample_folds[index] if gathered.sample_folds else None
         end = done + batch.num_rows
         sample[:, done:end] = gathered.fit.apply_training(raw_block(batch, arguments), fold)
@@ -93,14 +140,18 @@ def _push(
     watch: Watch,
 ) -> None:
     done = 0
+    pushers = [
+        _Pusher(dataset, part) for dataset, part in zip(datasets, (TRAINED, HELD), strict=True) if dataset is not None
+    ]
     for index, (batch, parts) in enumerate(_same_batches(rows, gathered.parts)):
         fold = gathered.folds[index] if gathered.folds else None
         features = gathered.fit.apply_training(raw_block(batch, arguments), fold)
-        for dataset, part in zip(datasets, (TRAINED, HELD), strict=True):
-            if dataset is not None:
-                _push_part(dataset, features, parts, part)
+        for pusher in pushers:
+            pusher.add(features, parts)
         done += batch.num_rows
         watch.rows("binning", done, gathered.training.row_count + gathered.held_out.row_count)
+    for pusher in pushers:
+        pusher.flush()
 
 
 def _same_batches(
@@ -131,7 +182,9 @@ def _take(source: Iterator[pa.RecordBatch], pending: list[pa.RecordBatch], count
             batch = batch.slice(0, count)
         taken.append(batch)
         count -= batch.num_rows
-    return taken[0] if len(taken) == 1 else pa.concat_batches(taken)
+    if len(taken) == 1:
+        return taken[0]
+    return pa.Table.from_batches(taken).combine_chunks().to_batches()[0]
 
 
 def _changed() -> TrainingError:
@@ -139,13 +192,3 @@ def _changed() -> TrainingError:
         "the training query returned another number of rows when it was read again",
         hint="Store its result in a table and train on that.",
     )
-
-
-def _push_part(dataset: Dataset, features: FloatArray, parts: npt.NDArray[np.uint8], part: int) -> None:
-    chosen = parts == part
-    everything = bool(chosen.all())
-    for start in range(0, features.shape[1], PUSH_ROWS):
-        block = features[:, start : start + PUSH_ROWS].T
-        rows = np.ascontiguousarray(block if everything else block[chosen[start : start + PUSH_ROWS]])
-        if len(rows):
-            dataset.push(rows)

@@ -13,10 +13,15 @@ from sqlml.catalog.records import MetricRow
 from sqlml.planning.options import DEFAULT_PATIENCE, TrainingOptions
 from sqlml.training.binning import Binned
 from sqlml.training.lightgbm import Booster
+from sqlml.training.memory import release_memory
 from sqlml.training.parameters import HIGHER_IS_BETTER
 from sqlml.training.progress import Watch
 
 FloatArray = npt.NDArray[np.float64]
+
+# Measuring the loss of all training rows costs 15 % of an iteration, so large data is measured now and then only.
+SMALL_ROWS = 100_000
+CURVE_STEP = 10
 
 
 @dataclass(frozen=True)
@@ -31,32 +36,33 @@ class Trained:
 
 
 def boost(binned: Binned, parameters: Mapping[str, Any], options: TrainingOptions, watch: Watch) -> Trained:
-    """Grows the trees and keeps the best number of them."""
+    """Grows the trees, keeps the best number of them, and frees the bins."""
     booster = Booster(binned.training, parameters)
-    data_index = 0
     if binned.held_out is not None:
         booster.watch(binned.held_out)
-        data_index = 1
-    loop = _Loop(booster, data_index, options, parameters["num_iterations"])
+    loop = _Loop(booster, binned, options, parameters["num_iterations"])
     stopped = loop.run(watch)
     kept = max(loop.best, 1) if loop.watches else booster.iterations()
     while booster.iterations() > kept:
         booster.roll_back()
     curve = tuple(row for row in loop.curve if row.iteration is not None and row.iteration <= kept)
-    trained = Trained(booster.text(kept), kept, curve, booster.predictions(data_index), stopped)
+    trained = Trained(booster.text(kept), kept, curve, booster.predictions(loop.deciding), stopped)
     booster.close()
+    binned.close()
+    release_memory()
     return trained
 
 
 class _Loop:
     """The state of early stopping: by patience, or by BigQuery ML's least relative progress where that is given."""
 
-    def __init__(self, booster: Booster, data_index: int, options: TrainingOptions, iterations: int) -> None:
+    def __init__(self, booster: Booster, binned: Binned, options: TrainingOptions, iterations: int) -> None:
         self._booster = booster
-        self._data_index = data_index
         self._iterations = iterations
         self._names = booster.metric_names()
-        self.watches = data_index == 1 and options.stops_early and bool(self._names)
+        self.deciding = 0 if binned.held_out is None else 1
+        self._is_small = binned.training.row_count <= SMALL_ROWS
+        self.watches = self.deciding == 1 and options.stops_early and bool(self._names)
         self._least = options.given.get("min_rel_progress")
         rounds = options.given.get("early_stopping_rounds")
         self._patience = int(rounds or (1 if self._least is not None else DEFAULT_PATIENCE))
@@ -67,35 +73,32 @@ class _Loop:
 
     def run(self, watch: Watch) -> str:
         """Why it ended."""
+        value: float | None = None
         for iteration in range(1, self._iterations + 1):
             watch.check()
             if not self._booster.update():
-                self.best = max(self.best, 1)
                 return "no_split"
-            value = self._note(iteration)
+            value = self._note(iteration, value)
             watch.iteration(iteration, self._iterations, self._names[0] if self._names else None, value)
-            if value is not None and self._is_over(iteration, value):
+            if self.watches and value is not None and self._is_over(iteration, value):
                 return "early_stop"
         return "limit"
 
-    def _note(self, iteration: int) -> float | None:
-        """Puts the iteration on the learning curve; the first metric is the one that decides."""
+    def _note(self, iteration: int, value: float | None) -> float | None:
+        """Puts the iteration on the learning curve; the first metric of the deciding data is what progress shows."""
         if not self._names:
             return None
-        parts = [("training", 0)] if self._data_index == 0 else [("evaluation", 1)]
-        values: list[float] = []
-        for split, index in parts:
-            values = self._booster.evaluate(index, len(self._names))
-            self.curve += [
-                MetricRow(split, name, value, iteration) for name, value in zip(self._names, values, strict=True)
-            ]
+        if self._is_small or iteration % CURVE_STEP == 0 or iteration in (1, self._iterations):
+            value = self._measure("training", 0, iteration)
+        return self._measure("evaluation", 1, iteration) if self.deciding else value
+
+    def _measure(self, split: str, data_index: int, iteration: int) -> float:
+        values = self._booster.evaluate(data_index, len(self._names))
+        self.curve += [MetricRow(split, name, v, iteration) for name, v in zip(self._names, values, strict=True)]
         return values[0]
 
     def _is_over(self, iteration: int, value: float) -> bool:
-        if not self.watches:
-            return False
         signed = self._sign * value
-        wanted = self._best_value - abs(self._best_value) * (self._least or 0.0) if iteration > 1 else np.inf
-        if signed < wanted:
+        if iteration == 1 or signed < self._best_value - abs(self._best_value) * (self._least or 0.0):
             self._best_value, self.best = signed, iteration
         return iteration - self.best >= self._patience

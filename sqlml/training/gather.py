@@ -63,7 +63,9 @@ class Part:
 
     def label(self) -> npt.NDArray[Any]:
         """All labels, in the order of the rows."""
-        return np.concatenate(self.labels) if self.labels else np.zeros(0, self.dtype)
+        if len(self.labels) != 1:
+            self.labels = [np.concatenate(self.labels) if self.labels else np.zeros(0, self.dtype)]
+        return self.labels[0]
 
     def weight(self) -> npt.NDArray[np.float32] | None:
         """All weights, or None where rows have none."""
@@ -77,7 +79,7 @@ class Gathered:
     fit: Fit
     statistics: StatisticsCollector
     training: Part = field(default_factory=Part)
-    held_out: Part = field(default_factory=lambda: Part(np.float64))
+    held_out: Part = field(default_factory=Part)
     parts: list[PartArray] = field(default_factory=list)
     folds: list[npt.NDArray[np.int8]] = field(default_factory=list)
     sample: list[pa.RecordBatch] = field(default_factory=list)
@@ -110,8 +112,9 @@ class Gatherer:
             self._split = self._stratify(rows, watch)
             self._occurrences = Occurrences()
         gathered = Gathered(start_fit(self._plan), StatisticsCollector(self._plan))
-        if self._split.method == "no_split":
-            gathered.training.dtype = np.float64
+        if not self._survey.labels.class_count:  # class indices are exact in 32 bits, values may not be
+            evaluated = gathered.training if self._split.method == "no_split" else gathered.held_out
+            evaluated.dtype = np.float64
         share = sample_size / max(self._survey.training_estimate, 1)
         done = 0
         for batch in rows.batches():

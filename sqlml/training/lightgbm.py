@@ -34,9 +34,11 @@ _LIBRARY_NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
 _LOG_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
-@_LOG_CALLBACK
-def _silence(line: bytes) -> None:
-    """Drops LightGBM's log lines: what matters of them arrives as an error."""
+def _drop(line: bytes) -> None:
+    """LightGBM's log lines: what matters of them arrives as an error."""
+
+
+_silence = _LOG_CALLBACK(_drop)
 
 
 @cache
@@ -116,14 +118,19 @@ class Dataset(_Handle):
 
     @classmethod
     def from_sample(cls, sample: FloatArray, row_count: int, parameters: Mapping[str, Any]) -> Dataset:
-        """An empty dataset for ``row_count`` rows whose bins are cut by ``sample``, float64[features, sampled rows]."""
+        """An empty dataset for ``row_count`` rows whose bins are cut by ``sample``, float64[features, sampled rows].
+
+        LightGBM sorts the sample in place: it is of no use afterwards.
+        """
         feature_count, sample_count = sample.shape
+        everything = np.arange(sample_count, dtype=np.int32)
         values, places = [], []
         for column in sample:
             # NaN compares false, so it is kept: LightGBM wants zeros left out and NaN in.
             kept = np.flatnonzero(~(np.abs(column) <= _ZERO)).astype(np.int32)
-            values.append(np.ascontiguousarray(column[kept]))
-            places.append(kept)
+            whole = len(kept) == sample_count
+            values.append(np.ascontiguousarray(column) if whole else column[kept])
+            places.append(everything if whole else kept)
         counts = np.array([len(kept) for kept in places], np.int32)
         value_pointers = np.array([column.ctypes.data for column in values], np.uintp)
         place_pointers = np.array([kept.ctypes.data for kept in places], np.uintp)
@@ -251,7 +258,7 @@ class Booster(_Handle):
         count, size = ctypes.c_int(), ctypes.c_size_t()
         _call("LGBM_BoosterGetEvalCounts", self.handle, ctypes.byref(count))
         buffers = [ctypes.create_string_buffer(256) for _ in range(count.value)]
-        pointers = (ctypes.c_char_p * len(buffers))(*map(ctypes.addressof, buffers))
+        pointers = (ctypes.c_void_p * len(buffers))(*map(ctypes.addressof, buffers))
         _call(
             "LGBM_BoosterGetEvalNames",
             self.handle,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ctypes
 import re
+import sys
 from collections.abc import Sequence
+
+import pyarrow as pa
 
 from sqlml.errors import ResourceError
 from sqlml.planning.options import TrainingOptions
@@ -55,6 +59,14 @@ def check_memory(needed: int, limit: int, row_count: int, options: TrainingOptio
 
 def _shown(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def release_memory() -> None:
+    """Gives memory that was freed back to the system, where the allocators can be asked to."""
+    pa.default_memory_pool().release_unused()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def strip_machine(parameters: str) -> str:

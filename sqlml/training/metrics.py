@@ -121,13 +121,15 @@ def _cumulative(
     positive: npt.NDArray[np.bool_], score: FloatArray, weight: FloatArray | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Distinct scores from high to low, and how much of each class lies at or above each."""
-    order = np.argsort(-score, kind="stable")
-    sorted_score, sorted_positive = score[order], positive[order]
-    weights = np.ones(len(score)) if weight is None else weight[order]
-    last = np.flatnonzero(np.append(np.diff(sorted_score) != 0, True)) if len(score) else np.zeros(0, np.int64)
-    true_positives = np.cumsum(weights * sorted_positive)[last]
-    false_positives = np.cumsum(weights * ~sorted_positive)[last]
-    return sorted_score[last], true_positives, false_positives
+    order = np.argsort(score)[::-1].astype(np.int32 if len(score) < 2**31 else np.int64)
+    score, positive = score[order], positive[order]
+    last = np.flatnonzero(np.append(score[1:] != score[:-1], [True] * (len(score) > 0)))
+    if weight is None:
+        true_positives = np.cumsum(positive, dtype=np.int32 if len(score) < 2**31 else np.int64)[last]
+        return score[last], true_positives.astype(np.float64), (last + 1 - true_positives).astype(np.float64)
+    weight = weight[order]
+    true_positives = np.cumsum(np.where(positive, weight, 0.0))[last]
+    return score[last], true_positives, np.cumsum(np.where(positive, 0.0, weight))[last]
 
 
 def _mean(values: FloatArray, weight: FloatArray | None) -> float:

@@ -20,8 +20,8 @@ from sqlml.engines.engine import Engine
 from sqlml.errors import ResourceError
 from sqlml.training.progress import Watch
 
-KEPT_BYTES = 48 << 20
-BATCH_ROWS = 1 << 16
+KEPT_BYTES = 32 << 20
+BATCH_ROWS = 1 << 14  # 64k rows were no faster and took 60 MB more
 
 
 class Rows:
