@@ -82,7 +82,7 @@ class CallReader:
         return Reader(self.text, self.tokens, candidate.opening + 1, self.brackets[candidate.opening], self.dialect)
 
     def _claim(self, candidate: Candidate) -> bool | ModelName:
-        """MODEL after the bracket makes a call ours; a name makes it ours if a model has that name."""
+        """MODEL after the bracket makes a call ours; a name does if a model has it, or if the call can be nothing else."""
         reader = self._reader(candidate)
         first, second = reader.peek(), reader.peek(1)
         if candidate.spelling == "model_free":
@@ -95,7 +95,20 @@ class CallReader:
         name = _leading_name(reader) if candidate.function in known else None
         if name is None:
             return False
-        return True if self.is_model(name.parts) else name
+        return True if self.is_model(name.parts) or self._is_nothing_else(reader) else name
+
+    def _is_nothing_else(self, reader: Reader) -> bool:
+        """Whether no engine could run the call: behind the name stands USING, or ``*`` as an argument."""
+        if reader.sees("USING"):
+            return True
+        index = reader.index
+        while index < reader.end:
+            if self.tokens[index].upper == "," and self.tokens[index + 1].upper == "*":
+                following = self.tokens[index + 2].upper  # *COLUMNS(*) is DuckDB's way to unpack
+                if index + 2 == reader.end or following in (",", "EXCEPT", "EXCLUDE"):
+                    return True
+            index = self.brackets.get(index, index) + 1
+        return False
 
     def _unknown_function(self, candidate: Candidate) -> SqlmlError:
         token = self.tokens[candidate.opening - 1]

@@ -46,7 +46,8 @@ _OURS = re.compile(
 def parse(text: str, dialect: str, is_model: IsModel) -> list[Statement]:
     """All statements of a text, at least one.
 
-    ``is_model`` is asked about the names in ``PREDICT(name, ...)`` only: with MODEL before the name the call is ours anyway.
+    ``is_model`` is asked about the names in ``PREDICT(name, ...)`` only: with MODEL before the name, with ``*`` or USING behind
+    it, the call is ours anyway.
     A model that an earlier statement of the text creates counts as one. Spans of engine statements reach from one semicolon
     to the next, so that the engine gets its comments and line numbers.
     """

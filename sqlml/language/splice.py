@@ -11,6 +11,8 @@ from sqlml.errors import SqlSyntaxError
 from sqlml.language.statements import Span
 from sqlml.language.tokens import Token, tokenize
 
+_COMPARABLE = 4_000_000  # pairs of tokens; comparing more takes longer than a user waits for an error
+
 
 @dataclass(frozen=True)
 class _Piece:
@@ -42,24 +44,34 @@ class OffsetMap:
         return self._in_replacement(piece, offset)
 
     def _in_replacement(self, piece: _Piece, offset: int) -> int:
-        """The user's words survive in a replacement (a query inside ML.PREDICT): find the one at ``offset`` among them."""
         replacement = self.generated[piece.start : piece.start + piece.length]
-        try:
-            new = tokenize(replacement)
-            old = tokenize(piece.origin.of(self.text))
-        except SqlSyntaxError:
-            return piece.origin.start
-        wanted = next((i for i, token in enumerate(new) if token.start <= offset < token.end), None)
-        if wanted is None:
-            return piece.origin.start
-        found = _aligned(old, new, wanted)
-        if found is None:
-            return piece.origin.start
-        return piece.origin.start + old[found].start + (offset - new[wanted].start)
+        found = locate(self.text, replacement, offset, piece.origin)
+        return piece.origin.start if found is None else found
+
+
+def locate(text: str, generated: str, position: int, within: Span | None = None) -> int | None:
+    """Where in the user's text (or in the part ``within``) the word stands that generated SQL has at ``position``.
+
+    For SQL that was made from the user's without a map, such as a query that asks the engine for columns: the user's words
+    survive in it, and the longest run of them around the position tells which one it is. None for a word of ours.
+    """
+    origin = within or Span(0, len(text))
+    try:
+        new = tokenize(generated)
+        old = tokenize(origin.of(text))
+    except SqlSyntaxError:
+        return None
+    wanted = next((i for i, token in enumerate(new) if token.start <= position < token.end), None)
+    found = None if wanted is None else _aligned(old, new, wanted)
+    if wanted is None or found is None:
+        return None
+    return origin.start + old[found].start + (position - new[wanted].start)
 
 
 def _aligned(old: Sequence[Token], new: Sequence[Token], wanted: int) -> int | None:
-    """The old token that the new one is a copy of: the one in the longest common run, else any of the same text."""
+    """The old token that the new one is a copy of: the one in a common run, else any of the same text."""
+    if len(old) * len(new) > _COMPARABLE:
+        return next((i for i, token in enumerate(old) if token.text == new[wanted].text), None)
     matcher = difflib.SequenceMatcher(None, [t.text for t in old], [t.text for t in new], autojunk=False)
     for block in matcher.get_matching_blocks():
         if block.b <= wanted < block.b + block.size and block.size > 1:

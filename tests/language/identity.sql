@@ -1,8 +1,12 @@
 -- Statements that hold our words and are the engine's; models late, m and n exist. Behind the arrow: names that are no models.
 
-SELECT PREDICT(nope, *) FROM t
+SELECT PREDICT(nope, a, b) FROM t
 -->
 untouched, unless there were a model nope
+
+SELECT predict(nope, *COLUMNS(*)), predict(nope, 2 * 3), predict(nope, t.*) FROM t
+-->
+untouched, unless there were a model nope, nope, nope
 
 SELECT PREDICT(nope@3, a) FROM t
 -->

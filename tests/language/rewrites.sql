@@ -304,9 +304,9 @@ CREATE MODEL m2 AS SELECT *, PREDICT(m, *) AS p FROM ML.PREDICT(MODEL n, TABLE t
 -->
 CREATE MODEL m2 AS SELECT *, «predict m(*) | from ML.PREDICT(MODEL n, TABLE t) seen ?» AS p FROM «predict n(table t) | nothing»
 
-CREATE MODEL fresh AS FROM t; SELECT PREDICT(fresh, *) FROM t; SELECT PREDICT(stale, *) FROM t
+CREATE MODEL fresh AS FROM t; SELECT PREDICT(fresh, a) FROM t; SELECT PREDICT(stale, a) FROM t
 -->
-CREATE MODEL fresh AS FROM t; SELECT «predict fresh(*) item | from t seen t» FROM t; SELECT PREDICT(stale, *) FROM t
+CREATE MODEL fresh AS FROM t; SELECT «predict fresh(a) item | from t seen t» FROM t; SELECT PREDICT(stale, a) FROM t
 
 SELECT '日本', PREDICT(m, "é", 🦆) FROM "表"
 -->
@@ -339,3 +339,7 @@ SELECT «predict m(*) item | from d.s."T t" TABLESAMPLE 10%, LATERAL ML.PREDICT(
 SELECT * FROM t WHERE (a, b) IN (SELECT x, PREDICT(m, *) FROM u) OR NOT EXISTS (SELECT 1 FROM v LEFT JOIN w ON PREDICT(m, v.a, w.b) > 1 WHERE v.k = t.k)
 -->
 SELECT * FROM t WHERE (a, b) IN (SELECT x, «predict m(*) item | from u seen u outer (from t seen t)» FROM u) OR NOT EXISTS (SELECT 1 FROM v LEFT JOIN w ON «predict m(v.a; w.b) | over v w outer (from t seen t)» > 1 WHERE v.k = t.k)
+
+SELECT PREDICT(nope, *), PREDICT(nope, a, * EXCEPT (b)), PREDICT_PROBA(nope USING a), predict(nope, 1) FROM t
+-->
+SELECT «predict nope(*) item | from t seen t», «predict nope(a; * without b) item | from t seen t», «predict_proba nope(a) item | from t seen t», predict(nope, 1) FROM t

@@ -195,21 +195,21 @@ def test_nothing_is_one_engine_statement(text, is_model):
 
 
 def test_a_model_created_earlier_in_the_text_is_known():
-    text = "CREATE MODEL s.late AS FROM t; SELECT PREDICT(late, *), PREDICT(S.LATE, *), PREDICT(x.late, *) FROM t"
+    text = "CREATE MODEL s.late AS FROM t; SELECT PREDICT(late, a), PREDICT(S.LATE, a), PREDICT(x.late, a) FROM t"
     _, statement = parse(text, "duckdb", lambda parts: False)
     assert [call.model.parts for call in statement.calls] == [("late",), ("S", "LATE")]
     assert [name.parts for name in statement.rejected] == [("x", "late")]
 
 
 def test_a_renamed_and_an_imported_model_are_known():
-    text = "IMPORT MODEL a FROM 'x'; ALTER MODEL a RENAME TO b; SELECT PREDICT(a, *), PREDICT(b, *) FROM t"
+    text = "IMPORT MODEL a FROM 'x'; ALTER MODEL a RENAME TO b; SELECT PREDICT(a, x), PREDICT(b, x) FROM t"
     *_, statement = parse(text, "duckdb", lambda parts: False)
     assert len(statement.calls) == 2
 
 
 def test_parse_each_asks_when_the_time_has_come():
     known = set()
-    text = "USE other; SELECT PREDICT(m, *) FROM t"
+    text = "USE other; SELECT PREDICT(m, a) FROM t"
     statements = parse_each(text, "duckdb", lambda parts: parts in known)
     assert next(statements).keyword == "USE"
     known.add(("m",))

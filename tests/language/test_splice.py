@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sqlml.language.splice import splice
+from sqlml.language.splice import locate, splice
 from sqlml.language.statements import Span
 
 
@@ -45,6 +45,15 @@ def test_positions_in_an_argument():
     call = Span(7, text.index(" FROM"))
     generated, offsets = splice(text, [(call, "f('sha', {'a': t.a, 'b': (lower(nope))})")])
     assert offsets.to_user(generated.index("nope")) == text.index("nope")
+
+
+@pytest.mark.parametrize("word", ["nope", "bad", "q + 1"])
+def test_locate_finds_the_users_words_in_sql_made_from_them(word):
+    text = "WITH c AS (SELECT a, bad FROM t) SELECT x, PREDICT(m, nope, q + 1) FROM c JOIN nope2 USING (bad)"
+    probe = "WITH c AS (SELECT a, bad FROM t) SELECT __i.* FROM u, LATERAL (SELECT (nope), (q + 1) FROM c) AS __i"
+    assert locate(text, probe, probe.index(word)) == text.index(word)
+    assert locate(text, probe, probe.index("__i")) is None
+    assert locate(text, "SELECT 'open", 3) is None
 
 
 @given(
