@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     Ints = npt.NDArray[np.int64]
 
 CUTS = 255  # thresholds a column of bytes can tell apart
-MAX_LEAVES = 256
+MAX_LEAVES = 256  # of a tree whose rows' states are bytes; larger ones are walked row by row
+MAX_DEEP_LEAVES = 1 << 22  # two of its places must be told apart in 24 bits
+MAX_SETS = 4096  # categorical nodes of a tree
 MAX_CLASSES = 8 * 256
 MAX_MEMBERSHIPS = 1 << 27
 MAX_BUCKETS = 2048
 # Ways to treat missing values: none (NaN is 0), zero or NaN goes left / right, NaN goes left / right.
 ORDINARY, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, CATEGORY = range(6)
-TREE_WORDS = 6  # nodes (offset), count, planes (offset), leaf capacity, first set, sets
+NODE = np.dtype([("column", "<u4"), ("threshold", "u1"), ("first", "u1"), ("middle", "u1"), ("high", "u1")])
+TREE_WORDS = 6  # nodes (offset), count, planes (offset), leaf capacity (0: a deep tree), first set, sets
 SET_WORDS = 4  # class column, table (offset), number within the tree, 0
 TABLE_BYTES = 256  # of a set: a bit for every class
 
@@ -46,6 +49,9 @@ class Shape:
     middle: Ints  # first leaf of its right subtree
     place: Ints  # in preorder
     leaf_place: Ints
+    roots: Ints
+    left: Ints
+    right: Ints
 
 
 @dataclass
@@ -85,13 +91,13 @@ def forest_shape(forest: Forest, roots: Ints, left: Ints, right: Ints) -> Shape:
             inner = child >= 0
             first[child[inner]], place[child[inner]] = leaf[inner], node[inner]
             leaf_place[~child[~inner]] = leaf[~inner]
-    return Shape(leaves, tree, first, middle, place, leaf_place)
+    return Shape(leaves, tree, first, middle, place, leaf_place, roots, left, right)
 
 
 def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | None:
     """Lay the forest out for the coded walk, or None where its trees, sets or columns are too large for it."""
     roots, feature, decision, left, right, set_start, set_words, threshold, values, words = plain
-    if not len(feature) or max(len(tree.leaf_value) for tree in forest.trees) > MAX_LEAVES:
+    if not len(feature) or max(len(tree.leaf_value) for tree in forest.trees) > MAX_DEEP_LEAVES:
         return None
     shape = forest_shape(forest, roots.astype(np.int64), left.astype(np.int64), right.astype(np.int64))
     mode = _modes(decision)
@@ -300,7 +306,7 @@ def _moved_apart(cuts: npt.NDArray[np.float64], apart: float) -> npt.NDArray[np.
 
 def search_tree(keys: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], int]:
     """Sorted keys as a complete search tree of 5 to 8 levels in breadth-first order, filled up with keys no value has."""
-    levels = max(5, int(len(keys)).bit_length())
+    levels = max(5, len(keys).bit_length())
     padded = np.full((1 << levels) - 1, 65535, np.uint16)
     padded[: len(keys)] = keys
     table = np.full(KEY_TABLE, 65535, np.uint16)
@@ -312,21 +318,30 @@ def search_tree(keys: npt.NDArray[np.uint16]) -> tuple[npt.NDArray[np.uint16], i
 
 def _assemble(
     shape: Shape, coder: _Coder, is_set: npt.NDArray[np.bool_], column: Ints, code: Ints, sets: Ints, values: Any
-) -> Sections:
-    counts = np.maximum(shape.leaves - 1, 1)  # a tree of one leaf has one node that moves no row
-    start = np.concatenate(([0], np.cumsum(counts)))
-    order = np.lexsort((shape.place, shape.tree))
-    set_nodes = order[is_set[order]]
+) -> Sections | None:
+    set_nodes = np.lexsort((shape.place, shape.tree))
+    set_nodes = set_nodes[is_set[set_nodes]]
     per_tree = np.bincount(shape.tree[set_nodes], minlength=len(shape.leaves))
+    if per_tree.max() > MAX_SETS:
+        return None
     first_set = np.concatenate(([0], np.cumsum(per_tree)))
     sets[set_nodes, 2] = np.arange(len(set_nodes)) - first_set[shape.tree[set_nodes]]
     column = np.where(is_set, len(coder.columns) + sets[:, 2], column)
-    nodes = np.zeros(int(start[-1]), np.dtype("<u4, u1, u1, u1, u1"))
-    nodes["f1"] = 255
+    is_deep = shape.leaves > MAX_LEAVES
+    # A tree of one leaf has one node that moves no row; a deep tree has places for leaves as well.
+    counts = np.where(is_deep, 2 * shape.leaves - 1, np.maximum(shape.leaves - 1, 1))
+    start = np.concatenate(([0], np.cumsum(counts)))
+    nodes = np.zeros(int(start[-1]), NODE)
+    nodes["threshold"] = 255
     at = start[shape.tree] + shape.place
-    nodes["f0"][at] = column * BLOCK
-    nodes["f1"][at], nodes["f2"][at], nodes["f3"][at] = code, shape.first, shape.middle
-    planes, planes_start, capacity = _leaf_planes(shape, values)
+    nodes["column"][at], nodes["threshold"][at] = column * BLOCK, code
+    nodes["first"][at], nodes["middle"][at] = shape.first, shape.middle
+    planes, planes_start, capacity = _leaf_planes(shape, values, is_deep)
+    for tree in np.flatnonzero(is_deep):
+        part = slice(start[tree], start[tree + 1])
+        first = planes_start[tree]
+        room = planes[first : first + 8 * int(counts[tree])].view(np.float64)
+        nodes[part] = _deep_nodes(shape, int(tree), column * BLOCK, code, values, room)
     trees = np.column_stack((start[:-1] * 8, counts, planes_start[:-1], capacity, first_set[:-1], per_tree))
     arrays: list[npt.NDArray[Any]] = [
         np.array(coder.features, np.int64),
@@ -344,14 +359,41 @@ def _assemble(
     return Sections(len(coder.columns), int(per_tree.max()), arrays)
 
 
-def _leaf_planes(shape: Shape, values: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint8], Ints, Ints]:
-    """The leaf values of every tree, from left to right: byte by byte for permutes, else as they are."""
-    capacity = np.select([shape.leaves <= 64, shape.leaves <= 128], [64, 128], 256)
-    start = np.concatenate(([0], np.cumsum(capacity * 8)))
+def _leaf_planes(
+    shape: Shape, values: npt.NDArray[np.float64], is_deep: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.uint8], Ints, Ints]:
+    """Room for the leaf values of every tree and, but for deep trees, the values: byte by byte for permutes, else as they are."""
+    capacity = np.select([is_deep, shape.leaves <= 64, shape.leaves <= 128], [0, 64, 128], 256)
+    start = np.concatenate(([0], np.cumsum(np.where(is_deep, 2 * shape.leaves + 6 & ~7, capacity) * 8)))
     planes = np.zeros(int(start[-1]), np.uint8)
-    bytes_of = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)
     owner = np.repeat(np.arange(len(shape.leaves)), shape.leaves)
+    shallow = ~is_deep[owner]
+    bytes_of = np.ascontiguousarray(values).view(np.uint8).reshape(-1, 8)[shallow]
+    owner, places = owner[shallow], shape.leaf_place[shallow]
     for p in range(8):
-        place = p * capacity[owner] + shape.leaf_place if HAS_PERMUTES else shape.leaf_place * 8 + p
+        place = p * capacity[owner] + places if HAS_PERMUTES else places * 8 + p
         planes[start[owner] + place] = bytes_of[:, p]
     return planes, start, capacity
+
+
+def _deep_nodes(  # noqa: PLR0917
+    shape: Shape, tree: int, column: Ints, code: Ints, values: npt.NDArray[np.float64], room: npt.NDArray[np.float64]
+) -> npt.NDArray[Any]:
+    """A large tree level by level, siblings side by side: column, threshold, place of the left child (in the bytes that other
+    trees use for leaves). Leaves stay where they are; their values go to the same places of ``room``.
+    """
+    nodes = np.zeros(2 * int(shape.leaves[tree]) - 1, NODE)
+    left = np.arange(len(nodes))
+    nodes["threshold"] = 255
+    level, places, used = shape.roots[tree : tree + 1], np.zeros(1, np.int64), 1
+    while len(level):
+        is_leaf = level < 0
+        room[places[is_leaf]] = values[~level[is_leaf]]
+        inner, at = level[~is_leaf], places[~is_leaf]
+        nodes["column"][at], nodes["threshold"][at] = column[inner], code[inner]
+        left[at] = used + 2 * np.arange(len(inner))
+        level = np.column_stack((shape.left[inner], shape.right[inner])).reshape(-1)
+        places = used + np.arange(len(level))
+        used += len(level)
+    nodes["first"], nodes["middle"], nodes["high"] = left & 255, left >> 8 & 255, left >> 16
+    return nodes

@@ -13,8 +13,24 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from udfs.forest.vectors import (
-    BYTES, DOUBLES, I8, I32, I64, LANES, byte_lookup, interleave, load, plus, splat, store, vector, word,
-)  # fmt: skip
+    BYTES,
+    DOUBLES,
+    EIGHT,
+    F64,
+    HAS_PERMUTES,
+    I8,
+    I32,
+    I64,
+    LANES,
+    byte_lookup,
+    interleave,
+    load,
+    plus,
+    splat,
+    store,
+    vector,
+    word,
+)
 
 GROUPS = 8  # vectors in flight: enough to hide the latency of compares
 BLOCK = LANES * GROUPS
@@ -115,6 +131,65 @@ def _merge(builder: Any, parts: list[Any], width: int) -> list[Any]:
         for a, b in zip(low, high, strict=True):
             merged += [interleave(builder, a, b, width, upper) for upper in (False, True)]
     return merged
+
+
+@intrinsic
+def walk_deep(typing_context, tree, nodes, planes, codes, rows, sums):
+    """Send up to 512 rows down a tree of many leaves, each along its own way, and add the leaves' values to their sums.
+
+    Eight rows go together, so that eight loads are under way at a time, until all of them are at leaves. There is no branch to
+    foretell: a leaf is a node that every row stays at.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        tree, nodes, planes, codes, rows, sums = arguments
+        first = builder.add(nodes, load(builder, tree, I64, 8))
+        values = builder.add(planes, load(builder, plus(builder, tree, 16), I64, 8))
+        with cgutils.for_range(builder, builder.lshr(builder.add(rows, word(7)), word(3))) as eight:
+            row = builder.mul(eight.index, word(EIGHT))
+            places = _follow(builder, first, builder.add(codes, row))
+            target = plus(builder, sums, _place_of_sum(builder, row) if HAS_PERMUTES else row, 8)
+            for k, place in enumerate(places):
+                at = plus(builder, target, 8 * (_ORDER[k] if HAS_PERMUTES else k))
+                value = load(builder, plus(builder, values, place, 8), F64, 8)
+                store(builder, builder.fadd(load(builder, at, F64, 8), value), at, 8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), codegen
+
+
+_ORDER = [(k >> 1) * 8 + (k & 1) for k in range(EIGHT)]  # of the sums of rows 0..7, in the order of add_leaves
+
+
+def _place_of_sum(builder: Any, row: Any) -> Any:
+    """Where the sum of the first of eight rows is, in the order of ``add_leaves``."""
+    group = builder.and_(row, word(~63))
+    half = builder.shl(builder.and_(row, word(8)), word(2))
+    lane = builder.lshr(builder.and_(row, word(48)), word(3))
+    return builder.add(group, builder.add(half, lane))
+
+
+def _follow(builder: Any, first: Any, codes: Any) -> list[Any]:
+    """The places of the leaves that eight rows reach from the node at ``first``."""
+    entry, loop, done = builder.block, builder.append_basic_block("level"), builder.append_basic_block("reached")
+    builder.branch(loop)
+    builder.position_at_end(loop)
+    places = [builder.phi(I64) for _ in range(EIGHT)]
+    following = []
+    for k, place in enumerate(places):
+        node = load(builder, plus(builder, first, place, 8), I64, 8)
+        column = builder.and_(node, word((1 << 32) - 1))
+        code = load(builder, plus(builder, builder.add(codes, column), k), I8, 1)
+        goes_right = builder.icmp_unsigned(">", code, builder.trunc(builder.lshr(node, word(32)), I8))
+        following.append(builder.add(builder.lshr(node, word(40)), builder.zext(goes_right, I64)))
+    moved = word(0)
+    for place, then in zip(places, following, strict=True):
+        place.add_incoming(word(0), entry)
+        place.add_incoming(then, loop)
+        moved = builder.or_(moved, builder.xor(place, then))
+    builder.cbranch(builder.icmp_unsigned("!=", moved, word(0)), loop, done)
+    builder.position_at_end(done)
+    return following
 
 
 @intrinsic

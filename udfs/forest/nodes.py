@@ -9,9 +9,21 @@ import numpy as np
 from udfs.errors import ArtifactError
 from udfs.forest.coded import code_forest
 from udfs.forest.image import (
-    CODED, COLUMN_COUNT, CONVERT, DIVISOR, FEATURE_COUNT, MAGIC, MOST_SETS, N_FEATURES, OUTPUTS, PARAMETER, PLAIN, TREES,
-    WALK, ImageWriter,
-)  # fmt: skip
+    CODED,
+    COLUMN_COUNT,
+    CONVERT,
+    DIVISOR,
+    FEATURE_COUNT,
+    MAGIC,
+    MOST_SETS,
+    N_FEATURES,
+    OUTPUTS,
+    PARAMETER,
+    PLAIN,
+    TREES,
+    WALK,
+    ImageWriter,
+)
 from udfs.forest.objective import parse_objective
 from udfs.forest.walk import coded_walk, plain_walk
 

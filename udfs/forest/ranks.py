@@ -17,9 +17,29 @@ from numba.extending import intrinsic
 
 from udfs.forest.lanes import BLOCK
 from udfs.forest.vectors import (
-    DOUBLES, EIGHT, F64, I1, I8, I16, I32, I64, INTS, KEYS, LONGS, WORDS, declare, gather, joined, load, plus, splat, store,
-    vector, word, word_lookup,
-)  # fmt: skip
+    DOUBLES,
+    EIGHT,
+    F64,
+    I1,
+    I8,
+    I16,
+    I32,
+    I64,
+    INTS,
+    KEYS,
+    LONGS,
+    WORDS,
+    declare,
+    gather,
+    joined,
+    load,
+    plus,
+    splat,
+    store,
+    vector,
+    word,
+    word_lookup,
+)
 
 NEAR_ZERO = 1.0000000180025095e-35  # LightGBM's kZeroThreshold: what is nearer to zero is zero
 TOP_KEY = 65534.0

@@ -11,16 +11,53 @@ import numpy as np
 
 from udfs.forest.coded import SET_WORDS, TABLE_BYTES, TREE_WORDS
 from udfs.forest.image import (
-    CODED_CLASSES, CODED_COLUMNS, CODED_CUTS, CODED_FEATURES, CODED_KEYS, CODED_NODES, CODED_PLANES, CODED_SETS,
-    CODED_STARTS, CODED_TABLES, CODED_TREES, COLUMN_COUNT, FEATURE_COUNT, HEAD_WORDS, MOST_SETS, OUTPUTS, PLAIN_DECISION,
-    PLAIN_FEATURE, PLAIN_LEFT, PLAIN_RIGHT, PLAIN_ROOTS, PLAIN_SET_START, PLAIN_SET_WORDS, PLAIN_SETS, PLAIN_THRESHOLD,
-    PLAIN_VALUES, TREES, WALK,
-)  # fmt: skip
-from udfs.forest.lanes import BLOCK, add_leaves, class_bits, find_leaves
+    CODED_CLASSES,
+    CODED_COLUMNS,
+    CODED_CUTS,
+    CODED_FEATURES,
+    CODED_KEYS,
+    CODED_NODES,
+    CODED_PLANES,
+    CODED_SETS,
+    CODED_STARTS,
+    CODED_TABLES,
+    CODED_TREES,
+    COLUMN_COUNT,
+    FEATURE_COUNT,
+    HEAD_WORDS,
+    MOST_SETS,
+    OUTPUTS,
+    PLAIN_DECISION,
+    PLAIN_FEATURE,
+    PLAIN_LEFT,
+    PLAIN_RIGHT,
+    PLAIN_ROOTS,
+    PLAIN_SET_START,
+    PLAIN_SET_WORDS,
+    PLAIN_SETS,
+    PLAIN_THRESHOLD,
+    PLAIN_VALUES,
+    TREES,
+    WALK,
+)
+from udfs.forest.lanes import BLOCK, add_leaves, class_bits, find_leaves, walk_deep
 from udfs.forest.ranks import (
-    CATEGORIES, CLASSES, COLUMN_WORDS, COLUMNS, FEATURE, FEATURE_WORDS, FIRST_COLUMN, KEY_TABLE, NEAR_ZERO, SCRATCH, TAIL,
-    UNDECIDED, code_by_cuts, make_keys, search_column,
-)  # fmt: skip
+    CATEGORIES,
+    CLASSES,
+    COLUMN_WORDS,
+    COLUMNS,
+    FEATURE,
+    FEATURE_WORDS,
+    FIRST_COLUMN,
+    KEY_TABLE,
+    NEAR_ZERO,
+    SCRATCH,
+    TAIL,
+    UNDECIDED,
+    code_by_cuts,
+    make_keys,
+    search_column,
+)
 from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS
 from udfs.jit import address_of, allocate, invoke, kernel, part, release, routine, view
 
@@ -198,6 +235,7 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
     sums = leaves + BLOCK
     scratch = sums + 8 * outputs * BLOCK
     sums_of = view(sums, np.float64, outputs * BLOCK)
+    nodes, planes = image_address + head[CODED_NODES], image_address + head[CODED_PLANES]
     for start in range(0, n, BLOCK):
         rows = min(BLOCK, n - start)
         for f in range(head[FEATURE_COUNT]):
@@ -214,8 +252,12 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
         for t in range(head[TREES]):
             tree = image_address + head[CODED_TREES] + 8 * TREE_WORDS * t
             prepare_sets(image_address, tree, codes, rows)
-            find_leaves(tree, image_address + head[CODED_NODES], codes, leaves, rows)
-            add_values(tree, image_address + head[CODED_PLANES], leaves, rows, sums + 8 * BLOCK * (t % outputs))
+            target = sums + 8 * BLOCK * (t % outputs)
+            if view(tree, np.int64, TREE_WORDS)[3] == 0:
+                walk_deep(tree, nodes, planes, codes, rows, target)
+            else:
+                find_leaves(tree, nodes, codes, leaves, rows)
+                add_values(tree, planes, leaves, rows, target)
         for k in range(outputs):
             deliver(sums + 8 * BLOCK * k, out + k * out_stride + 8 * start, rows)
     release(memory)
