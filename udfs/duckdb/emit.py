@@ -45,9 +45,8 @@ def matrix(plan, state):
 
 
 @kernel
-def predicted_class(words, scores, row, threshold):
+def predicted_class(classes, scores, row, threshold):
     """The class with the greatest probability, the first of equals; of two, the second where it exceeds the threshold."""
-    classes = words[MATRIX_ROWS]
     if classes <= 2:
         return 1 if scores[classes - 1, row] > threshold else 0
     best = 0
@@ -63,10 +62,11 @@ def _emit_last(plan, state, error, unused):
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
         fail(error, words[FAILURE])
         return
-    out = view(frame[F_OUT], np.float64, _ANY)
-    last = words[MATRIX_ROWS] - 1
-    for i in range(frame[F_SIZE]):
-        out[frame[F_START] + i] = scores[last, i]
+    size = frame[F_SIZE]
+    out = view(frame[F_OUT] + 8 * frame[F_START], np.float64, BLOCK_ROWS)
+    last = scores[words[MATRIX_ROWS] - 1]
+    for i in range(size):
+        out[i] = last[i]
 
 
 def _emit_one(plan, state, error, unused):
@@ -75,13 +75,16 @@ def _emit_one(plan, state, error, unused):
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
         fail(error, words[FAILURE])
         return
-    out = view(frame[F_OUT], np.float64, _ANY)
-    k = words[CLASS]
-    for i in range(frame[F_SIZE]):
-        if words[MATRIX_ROWS] > 1:
-            out[frame[F_START] + i] = scores[k, i]
-        else:
-            out[frame[F_START] + i] = scores[0, i] if k == 1 else 1.0 - scores[0, i]
+    size, k = frame[F_SIZE], words[CLASS]
+    out = view(frame[F_OUT] + 8 * frame[F_START], np.float64, BLOCK_ROWS)
+    if words[MATRIX_ROWS] > 1 or k == 1:
+        row = scores[k if words[MATRIX_ROWS] > 1 else 0]
+        for i in range(size):
+            out[i] = row[i]
+        return
+    row = scores[0]
+    for i in range(size):
+        out[i] = 1.0 - row[i]
 
 
 def _emit_list(plan, state, error, unused):
@@ -128,9 +131,10 @@ def _emit_class(plan, state, error, unused):
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
         fail(error, words[FAILURE])
         return
-    out = view(frame[F_OUT], np.int32, _ANY)
-    for i in range(frame[F_SIZE]):
-        out[frame[F_START] + i] = predicted_class(words, scores, i, threshold)
+    size = frame[F_SIZE]
+    out = view(frame[F_OUT] + 4 * frame[F_START], np.int32, BLOCK_ROWS)
+    for i in range(size):
+        out[i] = predicted_class(words[MATRIX_ROWS], scores, i, threshold)
 
 
 def _emit_label(plan, state, error, unused):
@@ -140,10 +144,10 @@ def _emit_label(plan, state, error, unused):
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
         fail(error, words[FAILURE])
         return
-    width = words[WIDTH]
+    width, classes = words[WIDTH], words[MATRIX_ROWS]
     table, out = view(words[LABELS], np.uint8, _ANY), view(frame[F_OUT], np.uint8, _ANY)
     for i in range(frame[F_SIZE]):
-        source = width * predicted_class(words, scores, i, threshold)
+        source = width * predicted_class(classes, scores, i, threshold)
         target = width * (frame[F_START] + i)
         for b in range(width):
             out[target + b] = table[source + b]
@@ -158,9 +162,9 @@ def _emit_text_label(plan, state, error, unused):
         fail(error, words[FAILURE])
         return
     table, out = view(words[LABELS], np.int64, _ANY), view(frame[F_OUT], np.int64, _ANY)
-    last, last_text = -1, 0
+    classes, last, last_text = words[MATRIX_ROWS], -1, 0
     for i in range(frame[F_SIZE]):
-        label = predicted_class(words, scores, i, threshold)
+        label = predicted_class(classes, scores, i, threshold)
         at = frame[F_START] + i
         out[2 * at] = table[2 * label]
         out[2 * at + 1] = table[2 * label + 1]

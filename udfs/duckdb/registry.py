@@ -9,7 +9,8 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
@@ -36,10 +37,12 @@ class Instance:
     def __init__(self, number: int) -> None:
         self.id = number
         self.scorer = "native"
+        self._overlay = threading.local()  # binding happens on the thread that runs the statement
         self.generation = 0  # counts the changes of published names: what was resolved before one may be out of date
         self._artifacts: OrderedDict[str, bytes] = OrderedDict()
         self._models: dict[str, Model] = {}
         self._names: dict[str, Names] = {}
+        self._overlay = threading.local()  # binding happens on the thread that runs the statement
         self.generation = 0  # counts changes of the names: what was planned with an older one may name another version
 
     def put(self, artifact_hash: str, artifact: bytes) -> None:
@@ -114,7 +117,20 @@ class Instance:
 
     def resolve(self, reference: Reference) -> str:
         """The hash that a reference stands for; raises ModelReferenceError."""
-        return reference.hash or find_hash(reference, self.published())
+        return reference.hash or find_hash(reference, {**self.published(), **self._uncommitted()})
+
+    @contextmanager
+    def overlaid(self, names: Mapping[str, Names]) -> Iterator[None]:
+        """Let this thread see uncommitted names of databases in place of the published ones, for statements of its transaction."""
+        before = self._uncommitted()
+        self._overlay.names = {**before, **names}
+        try:
+            yield
+        finally:
+            self._overlay.names = before
+
+    def _uncommitted(self) -> Mapping[str, Names]:
+        return getattr(self._overlay, "names", {})
 
     def _forget(self) -> None:
         """Drop artifacts without a name, the least recently used first, and what was made of them."""
