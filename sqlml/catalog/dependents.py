@@ -11,9 +11,12 @@ from sqlml.errors import DependencyError, SignatureError
 
 if TYPE_CHECKING:
     from sqlml.catalog.layout import Layout
-    from sqlml.catalog.records import ModelRecord, RecordedView, VersionRecord
+    from sqlml.catalog.records import ModelRecord, NewVersion, RecordedView, VersionRecord
 
-Signature = tuple[tuple[str, str], ...]
+
+def signature_of(version: NewVersion | VersionRecord) -> tuple[object, ...]:
+    """What a view's text relies on: the inputs, the output's type, and the classes, whose labels stand in the text."""
+    return version.signature, version.label_type, tuple(version.evaluation.get("classes") or ())
 
 
 class Dependents:
@@ -66,20 +69,31 @@ class Dependents:
                 f"cannot {what} because other objects depend on it", detail=f"In use by: {names}.", hint=hint
             )
 
-    def blocking(self, model: ModelRecord, signature: Signature, label_type: str, current: VersionRecord | None) -> str:
-        """The views on the bare name that a default version of this signature would break; empty if none."""
-        if current is None or (current.signature == signature and current.label_type == label_type):
+    def blocking(
+        self,
+        model: ModelRecord,
+        version: NewVersion | VersionRecord,
+        current: VersionRecord | None,
+        alias: str | None = None,
+    ) -> str:
+        """The views on the bare name, or on the alias, that a version of another signature would break; empty if none."""
+        if current is None or signature_of(current) == signature_of(version):
             return ""
-        return listed(view for view in self.of(model) if view.version is None and view.alias is None)
+        views = [view for view in self.of(model) if view.version is None]
+        return listed(view for view in views if key(view.alias or "") == key(alias or ""))
 
-    def refuse_signature(self, model: ModelRecord, version: VersionRecord, current: VersionRecord | None) -> None:
-        """Raise SignatureError if ``version`` cannot become the default because of recorded views."""
-        names = self.blocking(model, version.signature, version.label_type, current)
+    def refuse_signature(
+        self, model: ModelRecord, version: VersionRecord, current: VersionRecord | None, alias: str | None = None
+    ) -> None:
+        """Raise SignatureError if ``version`` cannot become the default, or the alias's, because of recorded views."""
+        names = self.blocking(model, version, current, alias)
         if names and current is not None:
             raise SignatureError(
                 f'version {version.version} of model "{model.name}" has another signature than version {current.version}',
                 detail=f"{difference(current, version)} In use by: {names}.",
-                hint=f"ALTER MODEL {model.name} SET DEFAULT VERSION {version.version} REBUILD VIEWS makes these views anew.",
+                hint="Drop these views and create them anew."
+                if alias
+                else f"ALTER MODEL {model.name} SET DEFAULT VERSION {version.version} REBUILD VIEWS makes these views anew.",
             )
 
     def _still_uses(self, view: RecordedView, model: ModelRecord) -> bool:
@@ -119,6 +133,9 @@ def difference(old: VersionRecord, new: VersionRecord) -> str:
             parts.append(f"Input {name} was {kind} and is {after[name]}.")
     if old.label_type != new.label_type:
         parts.append(f"The output was {old.label_type} and is {new.label_type}.")
+    classes, others = (version.evaluation.get("classes") or [] for version in (old, new))
+    if classes != others:
+        parts.append(f"The classes were {', '.join(map(str, classes))} and are {', '.join(map(str, others))}.")
     return " ".join(parts) or "The inputs come in another order."
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
+from sqlml.catalog.names import CATALOG_SCHEMA
 from sqlml.engines.failures import write_failure
 from sqlml.errors import CatalogVersionError, EngineError, ReadOnlyError
 from sqlml.sqltext import read_sql
@@ -13,7 +14,6 @@ from sqlml.sqltext import read_sql
 if TYPE_CHECKING:
     from sqlml.engines.duckdb import DuckDBEngine
 
-SCHEMA = "sqlml"
 SCHEMA_VERSION = 1  # what sql/catalog/schema.sql creates; migrate_<n>.sql leads from version n to n + 1
 
 State = Literal["absent", "older", "current", "newer"]
@@ -27,12 +27,12 @@ class Layout:
 
     def table(self, database: str, name: str) -> str:
         """The quoted full name of a catalog table, whatever the database is called."""
-        return self.engine.quote(database, SCHEMA, name)
+        return self.engine.quote(database, CATALOG_SCHEMA, name)
 
     def version(self, database: str) -> int | None:
         """The version of a database's catalog; None where it has none."""
         # Not asked by a failing SELECT: an error would abort the user's transaction.
-        if not self.engine.relation_exists((database, SCHEMA, "_catalog")):
+        if not self.engine.relation_exists((database, CATALOG_SCHEMA, "_catalog")):
             return None
         ((version,),) = self.engine.rows(f"SELECT max(schema_version) FROM {self.table(database, '_catalog')}")
         return int(version)
@@ -106,7 +106,7 @@ class Layout:
             raise
 
     def _run_script(self, database: str, name: str) -> None:
-        self.write(read_sql(name).replace("{schema}", self.engine.quote(database, SCHEMA)))
+        self.write(read_sql(name).replace("{schema}", self.engine.quote(database, CATALOG_SCHEMA)))
 
     def _wrong_version(self, database: str, state: State) -> CatalogVersionError:
         found = self.version(database)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sqlml.catalog import foreign
-from sqlml.catalog.layout import SCHEMA, Layout
+from sqlml.catalog.layout import Layout
 from sqlml.catalog.names import Place, key, nearest, parts_of, position_of, possible_places, unknown_model
 from sqlml.catalog.records import FeatureStatistics, MetricRow, ModelRecord, VersionRecord
 from sqlml.catalog.rows import (
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sqlml.engines.duckdb import DuckDBEngine
     from sqlml.language.statements import ModelName
 
-Name = "ModelName | Sequence[str]"
 Names = dict[tuple[str, str], dict[int | str | None, str]]
 
 
@@ -172,7 +171,7 @@ class Lookup:
         if self._layout.version(database) is None:
             return {}
         names: Names = {}
-        view = self._engine.quote(database, SCHEMA, "serving")
+        view = self._layout.table(database, "serving")
         query = f"SELECT schema_name, model_name, version, alias, is_default, artifact_hash FROM {view}"
         for schema, name, version, alias, is_default, artifact_hash in self._engine.rows(query):
             versions = names.setdefault((schema, name), {})

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from sqlml.language.statements import ModelName
 
 
+CATALOG_SCHEMA = "sqlml"
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a model is, or would be."""
@@ -50,8 +53,13 @@ def possible_places(engine: DuckDBEngine, parts: tuple[str, ...]) -> list[Place]
         return [Place(database, schema, name) for schema in search_path]
     places = [Place(database, parts[0], name)]
     if engine.has_database(parts[0]):
-        places.append(Place(parts[0], "main", name))
+        places.insert(0 if _is_catalog(parts[0]) else 1, Place(parts[0], "main", name))
     return places
+
+
+def _is_catalog(schema: str) -> bool:
+    """Whether a schema is our own, which holds no models of its name: a database called so is meant first."""
+    return key(schema) == CATALOG_SCHEMA
 
 
 def place_for_new(engine: DuckDBEngine, name: ModelName | Sequence[str]) -> Place:
@@ -63,6 +71,8 @@ def place_for_new(engine: DuckDBEngine, name: ModelName | Sequence[str]) -> Plac
             hint="Write [[database.]schema.]name.",
             position=position_of(name),
         )
+    if len(parts) == 2 and _is_catalog(parts[0]) and engine.has_database(parts[0]):
+        parts = (parts[0], "main", parts[1])
     place = Place(*engine.place(parts))
     if not engine.has_database(place.database):
         raise UnknownModelError(f'database "{place.database}" does not exist', position=position_of(name))

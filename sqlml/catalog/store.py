@@ -81,7 +81,7 @@ class Store(Lookup):
             self._put_artifact(model.database, version)
             self._insert_version(model, number, version)
             current = self.default_version(model)
-            blocked = self._dependents.blocking(model, version.signature, version.label_type, current)
+            blocked = self._dependents.blocking(model, version, current)
             becomes_default = current is None or (make_default and not blocked)
             self._update(model, "last_version", number)
             if becomes_default:
@@ -93,13 +93,18 @@ class Store(Lookup):
         table = self._layout.table(database, "artifacts")
         known = self._engine.rows(f"SELECT 1 FROM {table} WHERE artifact_hash = ?", [version.artifact_hash])
         if known:
-            # A write, so that another session which frees the artifact at this moment gets a conflict.
-            self._layout.write(
-                f"UPDATE {table} SET revision = revision + 1 WHERE artifact_hash = ?", [version.artifact_hash]
-            )
+            self._claim_artifact(database, version.artifact_hash)
             return
         values = [version.artifact_hash, version.artifact, len(version.artifact)]
         self._layout.write(f"INSERT INTO {table} VALUES (?, ?, ?, 0)", values)
+
+    def _claim_artifact(self, database: str, artifact_hash: str) -> None:
+        """Conflict with any session that begins to share the artifact, or frees it, at this moment.
+
+        Both do this: to DuckDB, an update and a deletion of one row do not conflict, only two updates do.
+        """
+        table = self._layout.table(database, "artifacts")
+        self._layout.write(f"UPDATE {table} SET revision = revision + 1 WHERE artifact_hash = ?", [artifact_hash])
 
     def _insert_version(self, model: ModelRecord, number: int, version: NewVersion) -> None:
         values = version_values(model.model_id, number, version)
@@ -134,6 +139,8 @@ class Store(Lookup):
         with self._changing(model) as current:
             self._require_artifact(version)
             before = next((n for name, n in self.aliases(current).items() if key(name) == key(alias)), None)
+            if before is not None:
+                self._dependents.refuse_signature(current, version, self.version(current, version=before), alias=alias)
             table = self._table(current, "_aliases")
             self._layout.write(
                 f"DELETE FROM {table} WHERE model_id = ? AND alias_key = ?", [model.model_id, key(alias)]
@@ -278,6 +285,7 @@ class Store(Lookup):
         """Delete the artifacts of versions that are gone or freed, save those that another version shares."""
         artifacts, table = self._layout.table(database, "artifacts"), self._layout.table(database, "_versions")
         for artifact_hash in {version.artifact_hash for version in versions}:
+            self._claim_artifact(database, artifact_hash)
             users = f"SELECT 1 FROM {table} WHERE artifact_hash = ? AND NOT freed LIMIT 1"
             if not self._engine.rows(users, [artifact_hash]):
                 self._layout.write(f"DELETE FROM {artifacts} WHERE artifact_hash = ?", [artifact_hash])
