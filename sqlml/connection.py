@@ -82,15 +82,13 @@ class Connection:
 
     def arrow(self) -> pa.Table:
         """The rest of the last result as an Arrow table."""
-        return self._local.rest() if self._local is not None else self._session.native.to_arrow_table()
+        return self._local.rest() if self._local is not None else self._session.engine.result_table()
 
     def arrow_reader(self, rows_per_batch: int = BATCH_ROWS) -> pa.RecordBatchReader:
         """The rest of the last result as a stream of Arrow batches, in bounded memory."""
-        return (
-            self._local.rest().to_reader()
-            if self._local is not None
-            else self._session.native.to_arrow_reader(rows_per_batch)
-        )
+        if self._local is not None:
+            return self._local.rest().to_reader()
+        return self._session.engine.result_reader(rows_per_batch)
 
     def df(self) -> pd.DataFrame:
         """The rest of the last result as a pandas frame."""

@@ -166,7 +166,8 @@ class Rewriter:
             return query, self.session.columns_of(
                 f"{prefix}SELECT __inner.* FROM {outer}, LATERAL ({query}) AS __inner"
             )
-        return query, self.session.columns_of(f"{prefix}SELECT * FROM ({query}) AS __sqlml_rows")
+        # In brackets and not in a derived table, which would give the second of two columns of one name another.
+        return query, self.session.columns_of(f"{prefix}({query})")
 
 
 def _inside(inner: Span, outer: Span) -> bool:

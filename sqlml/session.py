@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlml.callers import calling_frame
 from sqlml.catalog.store import Store
-from sqlml.errors import SqlmlError
+from sqlml.errors import EngineError, SqlmlError
 from sqlml.language.parser import parse, parse_each
 from sqlml.language.statements import DescribeModel, EngineStatement, ModelName, Statement
 from sqlml.language.tokens import first_words, may_hold_ml
@@ -26,11 +26,12 @@ from sqlml.statements import HANDLERS
 from sqlml.statements.engine import has_work, run_with_calls
 
 if TYPE_CHECKING:
-    from sqlml.catalog.records import VersionRecord
+    from sqlml.catalog.records import ModelRecord, VersionRecord
     from sqlml.engines.duckdb import DuckDBEngine
     from sqlml.engines.engine import Column
     from sqlml.results import LocalResult
     from sqlml.training.progress import Progress
+    from udfs.duckdb.references import Names
     from udfs.duckdb.registry import Instance
     from udfs.model import Model
 
@@ -109,7 +110,7 @@ class Session:
     def _run_known(self, text: str, known: Rewritten, parameters: Any) -> LocalResult | None:
         """Run a statement whose SQL is known; where it no longer fits the tables, begin anew for a proper error."""
         try:
-            self.engine.execute_native(known.sql, parameters)
+            self.execute(known.sql, parameters)
         except Exception:
             del self._rewritten[text]
             if self.engine.in_transaction():
@@ -127,7 +128,7 @@ class Session:
 
     def pass_through(self, text: str, parameters: Any) -> None:
         """The engine's own statement, untouched, with the engine's own result and errors."""
-        self.engine.execute_native(text, parameters)
+        self.execute(text, parameters)
         words = first_words(text)
         if words & MOVES_NAMES:
             self._rewritten.clear()
@@ -135,6 +136,14 @@ class Session:
                 self.publish_attached()
         if self._unpublished and words & ENDS_TRANSACTION and not self.engine.in_transaction():
             self.publish(*self._unpublished)
+
+    def execute(self, sql: str, parameters: Any = None) -> None:
+        """Run on the engine, with its own errors; stored texts see the models of a transaction that is still open."""
+        if not self._unpublished:
+            self.engine.execute_native(sql, parameters)
+            return
+        with self.own_names(*self._unpublished):
+            self.engine.execute_native(sql, parameters)
 
     def relation(self, query: str) -> Any:
         """The engine's lazy relation of a query, or of a local result; None without a result."""
@@ -160,7 +169,7 @@ class Session:
         return Found(version, model, reference, pinned=name.version is not None, threshold=threshold)
 
     def _load(self, version: VersionRecord) -> None:
-        if not self.instance.has(version.artifact_hash):
+        if not version.has_artifact or not self.instance.has(version.artifact_hash):
             self.instance.put(version.artifact_hash, self.store.artifact(version))
 
     def _tell_nulls(self, version: VersionRecord, model: Model) -> None:
@@ -234,21 +243,44 @@ class Session:
         """Let all connections of the process score by what is committed."""
         for database in databases:
             if self.engine.has_database(database):
-                names = self.store.serving(database)
-                for versions in names.values():
-                    for artifact_hash in set(versions.values()):
-                        if not self.instance.has(artifact_hash):
-                            self.instance.put(artifact_hash, self.store.artifact_body(database, artifact_hash))
-                self.instance.publish(database, names)
+                self.instance.publish(database, self._loaded_names(database))
             else:
                 self.instance.withdraw(database)
         self._unpublished.difference_update(databases)
+
+    @contextmanager
+    def own_names(self, *databases: str) -> Iterator[None]:
+        """Names as this session's transaction has them, for the stored texts that it runs or writes."""
+        try:
+            names = {database: self._loaded_names(database) for database in databases}
+        except EngineError:
+            names = {}  # an aborted transaction reads nothing, and runs nothing either
+        with self.instance.overlaid(names):
+            yield
+
+    def _loaded_names(self, database: str) -> Names:
+        names = self.store.serving(database)
+        for artifact_hash in {found for versions in names.values() for found in versions.values()}:
+            if not self.instance.has(artifact_hash):
+                self.instance.put(artifact_hash, self.store.artifact_body(database, artifact_hash))
+        return names
 
     def publish_attached(self) -> None:
         """After ATTACH or DETACH: the names of databases that came, without those of databases that went."""
         attached = set(self.store.databases())
         known = set(self.instance.published())
         self.publish(*(attached ^ known))
+
+    def rebuild_views(self, model: ModelRecord) -> None:
+        """Create the recorded views on the bare name anew, from what the user wrote, for another signature."""
+        with self.own_names(model.database):
+            for view in self.store.views_of(model):
+                if view.version is not None or view.alias is not None:
+                    continue
+                (statement,) = parse(view.statement, self.engine.dialect, self._is_model)
+                if isinstance(statement, EngineStatement):
+                    self.engine.run(self.engine.drop_statement(view.kind, view.database, view.schema, view.name))
+                    run_with_calls(self, statement, view.statement, None)
 
     # -- life ----------------------------------------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ What is particular to DuckDB 2.0 and decides the shape of this file:
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -73,6 +74,20 @@ class DuckDBEngine:
     def native_relation(self, sql: str) -> Any:
         """DuckDB's lazy relation of a query, with DuckDB's own errors."""
         return self._native(self.connection.sql, sql)
+
+    def result_table(self) -> pa.Table:
+        """The rest of the result on the connection."""
+        return self._as_arrow(self.connection.to_arrow_table)
+
+    def result_reader(self, rows_per_batch: int) -> pa.RecordBatchReader:
+        """The rest of the result on the connection, in bounded memory."""
+        return self._as_arrow(self.connection.to_arrow_reader, rows_per_batch)
+
+    def _as_arrow(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        with warnings.catch_warnings():
+            # DuckDB warns that a relation would save a copy; only the caller could have asked for one, with sql().
+            warnings.filterwarnings("ignore", "Arrow output on a DB-API result")
+            return function(*arguments)
 
     def translated(self, error: Exception, sql: str) -> EngineError | None:
         """The EngineError for an error of DuckDB's own; None for any other."""
@@ -209,6 +224,18 @@ class DuckDBEngine:
         )
         ((database, schema, path),) = self.rows(query)
         return database, list(dict.fromkeys([schema, *path, "main"]))
+
+    def drop_statement(self, kind: str, *parts: str) -> str:
+        """The statement that drops a view or macro, if it is there."""
+        return f"DROP {kind.upper()} IF EXISTS {self.quote(*parts)}"
+
+    def knows_predict(self) -> bool:
+        """Whether the user has a function of their own called predict or predict_proba, or a schema ml."""
+        query = (
+            "SELECT 1 FROM system.main.duckdb_functions() WHERE lower(function_name) IN ('predict', 'predict_proba') "
+            "UNION ALL SELECT 1 FROM system.main.duckdb_schemas() WHERE lower(schema_name) = 'ml'"
+        )
+        return bool(self.rows(query))
 
     def keeps_row_order(self, sql: str) -> bool:
         """Whether two runs over the same data give the same sequence of rows."""

@@ -36,7 +36,7 @@ def run_with_calls(
         return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql))
 
     def execute() -> None:
-        _mapped(session, statement, offsets, lambda: session.engine.execute_native(sql, parameters))
+        _mapped(session, statement, offsets, lambda: session.execute(sql, parameters))
 
     if statement.stores is not None and statement.stores != "prepare":
         with session.transaction():
@@ -75,11 +75,14 @@ def run_generated(session: Session, offsets: OffsetMap, action: Callable[[], Any
 
 
 def _blame_model(session: Session, statement: EngineStatement, error: EngineError) -> None:
-    """Where the engine knows no function or schema of that name either, the model's name is what the user got wrong."""
-    if error.sqlstate in ("42883", "3F000", "42P01") and statement.rejected:
+    """Where the engine has no function PREDICT and no schema ML of its own, the model's name is what the user got wrong."""
+    if statement.rejected and error.sqlstate.startswith(("42", "3F")):
         name = statement.rejected[0]
-        if error.sqlstate == "42883" or name.parts[0].casefold() in error.message.casefold():
+        place = statement.span.start
+        if session.engine.in_transaction() or not session.engine.knows_predict():
             raise session.store.unknown(name) from error
+        error.hint = error.hint or f'There is no model "{name.parts[-1]}" either.'
+        error.position = error.position if error.position is not None else place
 
 
 def _record(session: Session, statement: EngineStatement, text: str, models: list[Found]) -> None:

@@ -99,9 +99,11 @@ def test_versions_default_and_aliases(churn):
     assert churn.execute("SELECT sum(PREDICT(worth@challenger, *)) FROM churn").fetchone()[0] == sums[1]
     with pytest.raises(DependencyError, match="challenger|version 2"):
         churn.execute("DROP MODEL worth VERSION 2")
+    with pytest.raises(DependencyError, match="default"):
+        churn.execute("DROP MODEL worth VERSION 1")
     churn.execute("ALTER MODEL worth DROP ALIAS challenger")
     churn.execute("DROP MODEL worth VERSION 2")
-    with pytest.raises(DependencyError, match="default"):
+    with pytest.raises(DependencyError, match="only one"):
         churn.execute("DROP MODEL worth VERSION 1")
 
 
@@ -195,7 +197,7 @@ def test_temporary_tables_uncommitted_rows_and_frames_train(empty):
     mine = pa.table({"x": list(range(100)), "y": [v * 2.0 for v in range(100)]})
     assert len(mine) == 100
     empty.execute("BEGIN")
-    empty.execute("CREATE TEMP TABLE t AS SELECT i AS x, i * 2.0 AS y FROM range(100) r(i)")
+    empty.execute("CREATE TEMP TABLE t AS SELECT i AS x, i * 2.0::DOUBLE AS y FROM range(100) r(i)")
     empty.execute("CREATE MODEL a OPTIONS (input_label_cols = ['y']) AS SELECT * FROM t")
     empty.execute("COMMIT")
     empty.execute("CREATE MODEL b OPTIONS (input_label_cols = ['y']) AS SELECT * FROM mine")

@@ -65,8 +65,8 @@ def test_caller_frames_and_streaming(empty):
     pa = pytest.importorskip("pyarrow")
     mine = pa.table({"a": [1, 2, 3]})
     assert mine.num_rows == 3
-    assert empty.execute("SELECT sum(a) FROM mine").fetchone() == (6,)
-    assert empty.sql("SELECT sum(a) FROM mine").fetchone() == (6,)
+    assert empty.execute("SELECT sum(a) FROM mine").fetchall() == [(6,)]
+    assert empty.sql("SELECT sum(a) FROM mine").fetchall() == [(6,)]
 
     def inner():
         text = "not a table"

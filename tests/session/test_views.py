@@ -74,29 +74,41 @@ def test_rollback_leaves_nothing(con):
     assert con.execute("SHOW MODEL VERSIONS worth").arrow().num_rows == 1
 
 
-def test_other_signature_cannot_become_the_default_under_a_view(con):
+OTHER_INPUTS = (
+    "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn"
+)
+
+
+def test_other_signature_does_not_become_the_default_under_a_view(con):
     con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
-    with pytest.raises(SignatureError, match="scored"):
-        con.execute(
-            "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn"
-        )
-    assert con.execute("SELECT count(p) FROM scored").fetchone() == (3000,)
+    before = con.execute("SELECT sum(p) FROM scored").fetchone()
+    con.execute(OTHER_INPUTS)
+    assert any("REBUILD VIEWS" in notice for notice in con.notices)
+    assert con.execute("SELECT sum(p) FROM scored").fetchone() == before
+    with pytest.raises(SignatureError, match="another signature") as caught:
+        con.execute("ALTER MODEL worth SET DEFAULT VERSION 2")
+    assert "main.scored" in caught.value.detail
+    assert "plan, senior" in caught.value.detail
 
 
 def test_rebuild_views_takes_them_along(con):
     con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
-    con.execute("CREATE MODEL other OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn")
-    con.execute("DROP VIEW scored")
-    con.execute(
-        "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']) AS SELECT tenure, charges, value FROM churn"
-    )
-    con.execute("ALTER MODEL worth SET DEFAULT VERSION 1")
-    con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
-    with pytest.raises(SignatureError, match="scored"):
-        con.execute("ALTER MODEL worth SET DEFAULT VERSION 2")
+    con.execute(OTHER_INPUTS)
     con.execute("ALTER MODEL worth SET DEFAULT VERSION 2 REBUILD VIEWS")
     expected = con.execute("SELECT sum(PREDICT(worth@2, *)) FROM churn").fetchone()
     assert con.execute("SELECT sum(p) FROM scored").fetchone() == expected
+
+
+def test_a_new_class_does_not_slip_into_a_view(con):
+    con.execute("CREATE VIEW kinds AS SELECT * FROM ML.PREDICT(MODEL kind, TABLE churn)")
+    con.execute(
+        "CREATE OR REPLACE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 3) AS "
+        "SELECT tenure, charges, plan, CASE WHEN id % 2 = 0 THEN 'another' ELSE segment END AS segment FROM churn"
+    )
+    labels = con.execute("SELECT DISTINCT unnest(predicted_segment_probs).label FROM kinds ORDER BY 1").fetchall()
+    assert labels == [("big",), ("new",), ("small",)]
+    with pytest.raises(SignatureError, match="another signature"):
+        con.execute("ALTER MODEL kind SET DEFAULT VERSION 2")
 
 
 def test_drop_is_refused_while_a_view_needs_the_model(con):
@@ -114,6 +126,27 @@ def test_drop_cascade_takes_the_views(con):
     con.execute("DROP MODEL worth CASCADE")
     assert "worth" not in con.models
     assert con.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'scored'").fetchone() == (0,)
+
+
+def test_view_on_a_model_of_the_same_transaction(con):
+    con.execute("BEGIN")
+    con.execute(RETRAIN.replace("MODEL worth", "MODEL fresh"))
+    con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(fresh, *)) AS s FROM churn")
+    own = con.execute("FROM scored").fetchone()
+    con.execute("COMMIT")
+    assert con.execute("FROM scored").fetchone() == own
+
+
+def test_view_of_the_own_transaction_sees_its_default(con):
+    con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
+    before = con.execute("FROM scored").fetchone()
+    con.execute("BEGIN")
+    con.execute(RETRAIN)
+    own = con.execute("FROM scored").fetchone()
+    assert own != before
+    assert con.cursor().execute("FROM scored").fetchone() == before
+    con.execute("ROLLBACK")
+    assert con.execute("FROM scored").fetchone() == before
 
 
 def test_macro_with_a_prediction(con):
