@@ -16,16 +16,19 @@ from udfs.duckdb.bind import FUNCTIONS, INSTANCE_FUNCTION, Call, match_columns, 
 from udfs.duckdb.capi import ApiError, DuckType, Library, library, string
 from udfs.duckdb.committed import load_committed
 from udfs.duckdb.labels import LabelTable, encode_labels
-from udfs.duckdb.registry import Instance, close_instance, instance, new_instance
+from udfs.duckdb.registry import Instance, close_instance, instance, last_change, new_instance
 from udfs.duckdb.trampolines import PLAN_CODE, PLAN_STATE, PLAN_WORDS, Block, Keeper, Trampolines, trampolines
 from udfs.errors import SqlmlError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 LOG = logging.getLogger("sqlml")
 _VERSION = b"1"
 _NAMES = (INSTANCE_FUNCTION, *FUNCTIONS)
+
+KNOWN_CALLS = 64  # calls whose plans are kept for the next statement
+_FOLDS_MORE = ("ml_predict_proba",)  # functions that look at more constants than the reference
 
 _opening = threading.local()
 _functions = Keeper()  # one block a registered function: instance, number of the function
@@ -74,11 +77,40 @@ def opening_instance(part: str) -> Instance:
     return created
 
 
+class Prepared:
+    """A call that is understood, with its plan once that is made."""
+
+    def __init__(
+        self,
+        change: int,
+        call: Call,
+        types: Sequence[DuckType],
+        result: str,
+        labels: LabelTable | None,
+        opened: Instance,
+    ) -> None:  # noqa: PLR0917
+        self.change = change
+        self.result = result
+        self._call, self._types, self._labels, self._opened = call, types, labels, opened
+        self._plan: tuple[list[int], Any] | None = None
+
+    def plan(self) -> tuple[list[int], Any]:
+        """The words of the plan and what they point into."""
+        if self._plan is None:
+            from udfs.duckdb.plan import plan_words  # noqa: PLC0415 - loads numba, at the first use of a model
+
+            is_row, columns = match_columns(self._call, self._types)
+            scorer = self._opened.scorer_of(self._call.model_hash)
+            self._plan = plan_words(self._call, scorer, columns, self._labels, is_row=is_row)
+        return self._plan
+
+
 class Callbacks:
     """What DuckDB calls in Python: when a database is opened, and once a plan."""
 
     def __init__(self, lib: Library) -> None:
         self.lib = lib
+        self._known: dict[Any, Prepared] = {}
         self.open_functions = capi.ENTRY_V2(self._open_functions)
         self.open_catalog = capi.ENTRY_V1(self._open_catalog)
         self._resolve = capi.BIND(self._guarded(self._resolve_types))
@@ -178,9 +210,26 @@ class Callbacks:
         handles = [self.lib.get("function_bind_get_arg_type", info, i) for i in range(fixed.value + variadic.value)]
         return [capi.read_type(self.lib, handle) for handle in handles]
 
-    def _call(self, info: int, name: str, opened: Instance) -> tuple[Call, list[DuckType]]:
-        types = self._types(info)
-        return understand(name, opened, types, lambda index: self._constant(info, index)), types
+    def _prepared(self, info: int, context: int) -> Prepared:
+        """A call that is understood; one that was met before, with nothing changed since, is found and not made again."""
+        number, name = self._function(info)
+        types = tuple(self._types(info))
+        change = last_change()
+        key = None if name in _FOLDS_MORE else (number, name, self._constant(info, 0), types)
+        found = self._known.get(key)
+        if found is not None and found.change == change:
+            return found
+        opened = instance(number)
+        call = understand(name, opened, types, lambda index: self._constant(info, index))
+        result, table = FUNCTIONS[name], None
+        if result is None:
+            result, table = self._label_type(self.lib.get("context_get_factory", context), call)
+        prepared = Prepared(call, types, opened, change=change, result=result, labels=table)
+        if key is not None:
+            if len(self._known) >= KNOWN_CALLS or any(known.change != change for known in self._known.values()):
+                self._known.clear()
+            self._known[key] = prepared
+        return prepared
 
     def _constant(self, info: int, index: int) -> str | None:
         value = self.lib.get("function_bind_get_arg_value", info, index)
@@ -191,13 +240,11 @@ class Callbacks:
 
     def _resolve_types(self, info: int, target: int, context: int) -> None:
         """First of two steps of binding: the result's type, where it depends on the model."""
-        number, name = self._function(info)
+        _, name = self._function(info)
         if name == INSTANCE_FUNCTION or FUNCTIONS[name] is not None:
             return
-        call, _ = self._call(info, name, instance(number))
-        factory = self.lib.get("context_get_factory", context)
-        kind, _ = self._label_type(factory, call)
-        handle = self._type(factory, kind)
+        prepared = self._prepared(info, context)
+        handle = self._type(self.lib.get("context_get_factory", context), prepared.result)
         self.lib.call("scalar_function_resolve_types_set_return_type", target, handle)
         self.lib.destroy("logical_type", handle)
 
@@ -223,15 +270,8 @@ class Callbacks:
         if name == INSTANCE_FUNCTION:
             block, kept = self._instance_plan(number)
         else:
-            opened = instance(number)
-            call, types = self._call(info, name, opened)
-            is_row, columns = match_columns(call, types)
-            table = None
-            if FUNCTIONS[name] is None:
-                _, table = self._label_type(self.lib.get("context_get_factory", context), call)
-            from udfs.duckdb.plan import make_plan  # noqa: PLC0415 - loads numba, at the first use of a model
-
-            block, kept = make_plan(call, opened.scorer_of(call.model_hash), columns, table, is_row=is_row)
+            words, kept = self._prepared(info, context).plan()
+            block = Block(words)
         opaque = capi.Opaque(_plans.hold(block, kept), code.release, code.equals)
         self.lib.call("scalar_function_bind_set_bind_data", target, ctypes.byref(opaque))
 

@@ -11,7 +11,7 @@ from udfs.duckdb import native
 from udfs.duckdb.bind import Call, Column
 from udfs.duckdb.emit import emitter_address
 from udfs.duckdb.fill import COLUMN_WORDS, filler_address
-from udfs.duckdb.trampolines import PLAN_CODE, PLAN_STATE, PLAN_WORDS, Block
+from udfs.duckdb.trampolines import PLAN_CODE, PLAN_STATE, PLAN_WORDS
 from udfs.scorer import STAGE_FEATURES, STAGE_PREDICTION, STAGE_RAW, Scorer, score_address
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ _FORMS = {
 }
 
 
-def make_plan(
+def plan_words(
     call: Call, scorer: Scorer, columns: Sequence[Column], labels: LabelTable | None, *, is_row: bool
-) -> tuple[Block, tuple[Any, ...]]:
-    """A plan and the Python objects whose memory it points into."""
+) -> tuple[list[int], tuple[Any, ...]]:
+    """The words of a plan and the Python objects whose memory they point into."""
     form, stage = _FORMS.get(call.function, ("last", STAGE_PREDICTION))
     if labels is not None:
         form = "text_label" if labels.text else "label"
@@ -77,7 +77,7 @@ def make_plan(
             kept.append(table)
             words[record + native.POINTER] = ctypes.addressof(table[0])
     words[PLAN_STATE] = _aligned(text_at)
-    return Block(words), tuple(kept)
+    return words, tuple(kept)
 
 
 def _aligned(size: int) -> int:

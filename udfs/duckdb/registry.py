@@ -25,6 +25,8 @@ UNNAMED_KEPT = 64  # artifacts that no published name refers to: put by sessions
 SCORERS_KEPT = 32  # scorers that no running plan uses, so that the next statement need not lay them out again
 
 _LOCK = threading.RLock()
+_CHANGES = itertools.count(1)
+_last_change = 0
 _NUMBERS = itertools.count(1)
 _INSTANCES: dict[int, Instance] = {}
 _SCORERS: WeakValueDictionary[str, Scorer] = WeakValueDictionary()
@@ -99,7 +101,9 @@ class Instance:
         with _LOCK:
             self._names[database] = {key: dict(versions) for key, versions in names.items()}
             self.generation += 1
+            _note_change()
             self.generation += 1
+            _note_change()
             self._forget()
 
     def withdraw(self, database: str) -> None:
@@ -107,7 +111,9 @@ class Instance:
         with _LOCK:
             self._names.pop(database, None)
             self.generation += 1
+            _note_change()
             self.generation += 1
+            _note_change()
             self._forget()
 
     def published(self) -> Mapping[str, Names]:
@@ -137,6 +143,7 @@ class Instance:
         named = {h for names in self._names.values() for versions in names.values() for h in versions.values()}
         unnamed = [h for h in self._artifacts if h not in named]
         for artifact_hash in unnamed[: max(0, len(unnamed) - UNNAMED_KEPT)]:
+            _note_change()
             del self._artifacts[artifact_hash]
             self._models.pop(artifact_hash, None)
             if not any(other.knows(artifact_hash) for other in _INSTANCES.values()):
@@ -156,6 +163,16 @@ def _read(artifact_hash: str, artifact: bytes) -> Model:
         raise ArtifactError(
             f'model version "sha256:{artifact_hash}" cannot be used: {error.message}', hint=error.hint
         ) from error
+
+
+def _note_change() -> None:
+    global _last_change  # noqa: PLW0603 - one counter a process
+    _last_change = next(_CHANGES)
+
+
+def last_change() -> int:
+    """Differs after anything was published, withdrawn or forgotten: what was understood of calls before may be out of date."""
+    return _last_change
 
 
 def new_instance() -> Instance:
@@ -178,6 +195,7 @@ def close_instance(instance_id: int) -> None:
     """Forget an instance whose database was closed, and the scorers that nothing else uses."""
     with _LOCK:
         _INSTANCES.pop(instance_id, None)
+        _note_change()
         for artifact_hash in [h for h in _RECENT if not any(other.knows(h) for other in _INSTANCES.values())]:
             del _RECENT[artifact_hash]
 

@@ -7,10 +7,13 @@ a function, on any thread and after Python is gone, so freeing only sets a mark;
 from __future__ import annotations
 
 import ctypes
+from array import array
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from udfs.duckdb.capi import Library
 
 # Words of a plan that trampolines read: what to run, memory a thread needs, the mark, and the number of words.
@@ -160,30 +163,33 @@ def trampolines(lib: Library) -> Trampolines:
     return Trampolines(lib)
 
 
+@cache
+def _memory() -> Any:
+    c = ctypes.CDLL(None)
+    c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    c.free.restype, c.free.argtypes = None, [ctypes.c_void_p]
+    return c
+
+
 class Block:
     """Memory shared with DuckDB that outlives Python objects: from ``malloc``, freed by a sweep once it is marked."""
 
-    _words: Any
-
-    def __init__(self, words: list[int]) -> None:
-        c = ctypes.CDLL(None)
-        c.malloc.restype, c.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-        self.address = int(c.malloc(8 * len(words)) or 0)
+    def __init__(self, words: Sequence[int]) -> None:
+        content = array("q", words).tobytes()
+        self.address = int(_memory().malloc(len(content)) or 0)
         if not self.address:
             raise MemoryError
-        self._words = (ctypes.c_int64 * len(words)).from_address(self.address)
-        self._words[:] = words
+        ctypes.memmove(self.address, content, len(content))
+        self._mark = ctypes.c_int64.from_address(self.address + 8 * PLAN_DEAD)
 
     @property
     def dead(self) -> bool:
         """Whether DuckDB has let go of it."""
-        return bool(self._words[PLAN_DEAD])
+        return self._mark.value != 0
 
     def free(self) -> None:
         """Give the memory back; nobody may use the block after that."""
-        c = ctypes.CDLL(None)
-        c.free.restype, c.free.argtypes = None, [ctypes.c_void_p]
-        c.free(self.address)
+        _memory().free(self.address)
 
 
 class Keeper:
