@@ -52,12 +52,12 @@ class TrainingOptions:
 
     @property
     def exclude(self) -> tuple[str, ...]:
-        """Columns that are no features: those the user names, the weight, and the column that splits (as in BigQuery ML)."""
-        return (*self.given.get("exclude", ()), *self.reserved_columns)
+        """Columns that the user does not want as features."""
+        return tuple(self.given.get("exclude", ()))
 
     @property
     def reserved_columns(self) -> tuple[str, ...]:
-        """Columns that training reads beside the features and the label."""
+        """Columns that training reads beside the features and the label; none of them is a feature, as in BigQuery ML."""
         return tuple(name for name in (self.weight_column, self.split_column) if name is not None)
 
     @property

@@ -79,8 +79,8 @@ def _training_weight(gathered: Gathered, class_weights: FloatArray | None) -> np
     own = gathered.training.weight()
     if class_weights is None:
         return own
-    weight = class_weights[gathered.training.label().astype(np.int64)].astype(np.float32)
-    return weight if own is None else weight * own
+    weight = class_weights[gathered.training.label().astype(np.int64)]
+    return (weight if own is None else weight * own).astype(np.float32)
 
 
 class _Pusher:

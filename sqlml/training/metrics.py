@@ -121,15 +121,16 @@ def _cumulative(
     positive: npt.NDArray[np.bool_], score: FloatArray, weight: FloatArray | None
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Distinct scores from high to low, and how much of each class lies at or above each."""
-    order = np.argsort(score)[::-1].astype(np.int32 if len(score) < 2**31 else np.int64)
+    small = np.int32 if len(score) < 2**31 else np.int64
+    order = np.argsort(score)[::-1].astype(small)
     score, positive = score[order], positive[order]
     last = np.flatnonzero(np.append(score[1:] != score[:-1], [True] * (len(score) > 0)))
     if weight is None:
-        true_positives = np.cumsum(positive, dtype=np.int32 if len(score) < 2**31 else np.int64)[last]
-        return score[last], true_positives.astype(np.float64), (last + 1 - true_positives).astype(np.float64)
+        hits = np.cumsum(positive, dtype=small)[last].astype(np.float64)
+        return score[last], hits, (last + 1).astype(np.float64) - hits
     weight = weight[order]
-    true_positives = np.cumsum(np.where(positive, weight, 0.0))[last]
-    return score[last], true_positives, np.cumsum(np.where(positive, 0.0, weight))[last]
+    hits = np.cumsum(np.where(positive, weight, 0.0), dtype=np.float64)[last]
+    return score[last], hits, np.cumsum(np.where(positive, 0.0, weight), dtype=np.float64)[last]
 
 
 def _mean(values: FloatArray, weight: FloatArray | None) -> float:

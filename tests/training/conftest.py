@@ -29,6 +29,8 @@ def fit(engine):
     """``fit(query, label=..., max_iterations=5, ...)`` trains as CREATE MODEL does and gives the version."""
 
     def run(query, *, transform=None, progress=None, cancelled=None, **options):
+        # Threads that wait for each other are slow on a busy machine, and the model is the same with any number of them.
+        options.setdefault("num_threads", 1)
         parsed = parse_options([Option(key, value, Span(i, i)) for i, (key, value) in enumerate(options.items())])
         columns = engine.columns(query)
         plan = plan_features(

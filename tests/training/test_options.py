@@ -172,7 +172,7 @@ def test_only_what_changes_the_model_is_hashed():
 
 def test_columns_that_are_read_but_are_no_features():
     options = parse(("data_split_method", "custom"), ("data_split_col", "held"), ("weight", "w"), ("exclude", ("id",)))
-    assert options.exclude == ("id", "w", "held")
+    assert options.exclude == ("id",)
     assert options.reserved_columns == ("w", "held")
 
 
