@@ -32,6 +32,7 @@ from udfs.transforms.operator import ROWS, Operator, Shape, Words, kernel_addres
 from udfs.transforms.registry import OPERATORS
 
 MAGIC = 0x53544550
+SCRATCH_LIMIT = 16_384  # rows, 256 MiB a thread: far beyond any program written by hand
 HEAD = 8
 BLOCK = 2_048
 
@@ -83,8 +84,14 @@ def shape_of(argument: Argument) -> Shape:
 
 
 def check_steps(program: Program) -> None:
-    """Verify that running the program can touch no memory but its own; raises ArtifactError."""
-    _resolve(program)
+    """Verify that running the program can touch no memory but its own; raises ArtifactError.
+
+    Every register is defined before it is read and has the shape its reader expects; every array, text and index among the
+    parameters is within bounds; every step has all its parameters, so an unfitted program is refused.
+    """
+    _, instructions, _ = _resolve(program)
+    for instruction in instructions:
+        _encoded(instruction)
 
 
 def _resolve(program: Program) -> tuple[list[_Value], list[_Instruction], list[_Value]]:
@@ -103,7 +110,7 @@ def _resolve(program: Program) -> tuple[list[_Value], list[_Instruction], list[_
         require(all(name in names for name in step.inputs), step, "it reads a register that is not defined")
         require(len(set(step.outputs)) == len(step.outputs) > 0, step, "its outputs are not distinct")
         inputs = [names[name] for name in step.inputs]
-        shapes = operator.shapes(step, tuple(value.shape for value in inputs))
+        shapes = _checked_shapes(operator, step, inputs)
         require(len(shapes) == len(step.outputs), step, "it has the wrong number of outputs")
         if operator.kernel is None:
             names[step.outputs[0]] = inputs[0]
@@ -121,6 +128,21 @@ def _resolve(program: Program) -> tuple[list[_Value], list[_Instruction], list[_
         found.features.append(index)
         features.append(found)
     return arguments, instructions, features
+
+
+def _checked_shapes(operator: Operator, step: Step, inputs: Sequence[_Value]) -> tuple[Shape, ...]:
+    try:
+        return operator.shapes(step, tuple(value.shape for value in inputs))
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        raise ArtifactError(f'step "{step.op}" of the transform program is malformed: {error}') from error
+
+
+def _encoded(instruction: _Instruction) -> Words:
+    try:
+        return instruction.operator.encode(instruction.step)
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
+        step = instruction.step
+        raise ArtifactError(f'step "{step.op}" of the transform program is malformed: {error}') from error
 
 
 class _Rows:
@@ -180,6 +202,8 @@ def build_program_image(program: Program) -> Words:
     slots = _place_arguments(program, arguments)
     raw = slots + len(arguments)
     scratch = _place_outputs(instructions, raw, len(features))
+    if scratch > SCRATCH_LIMIT:
+        raise ArtifactError(f"transform program needs {scratch} rows of scratch memory, more than {SCRATCH_LIMIT}")
     copies = [(v.rows[0], i) for i, v in enumerate(features) if v.rows[0] != raw + i]
     operands = [[row for value in (*ins.inputs, *ins.outputs) for row in value.rows] for ins in instructions]
     longest = max((len(rows) for rows in operands), default=0)
@@ -187,7 +211,7 @@ def build_program_image(program: Program) -> Words:
     table: list[int] = []
     parameters: list[Words] = []
     for instruction, rows in zip(instructions, operands, strict=True):
-        encoded = instruction.operator.encode(instruction.step)
+        encoded = _encoded(instruction)
         kernel_function = instruction.operator.kernel
         address = kernel_address(kernel_function) if kernel_function is not None else 0
         table += [address, body, len(rows), *rows]
