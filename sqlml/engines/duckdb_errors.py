@@ -43,10 +43,10 @@ _SPECIAL = (
     (re.compile(r"no space left|disk quota|file too large|max_temp_directory_size", re.IGNORECASE), "53100"),
 )
 _CATALOG = (
+    (re.compile(r"already exists"), "42P07"),
     (re.compile(r"^Table (with name|Function)|^View with name"), "42P01"),
     (re.compile(r"^Schema with name|^Catalog .* does not exist"), "3F000"),
     (re.compile(r"Function with name"), "42883"),
-    (re.compile(r"already exists"), "42P07"),
     (re.compile(r"^Referenced column|does not have a column"), "42703"),
     (re.compile(r"^Ambiguous reference"), "42702"),
 )
