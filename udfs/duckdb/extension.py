@@ -82,13 +82,14 @@ class Prepared:
 
     def __init__(
         self,
-        change: int,
         call: Call,
         types: Sequence[DuckType],
+        opened: Instance,
+        *,
+        change: int,
         result: str,
         labels: LabelTable | None,
-        opened: Instance,
-    ) -> None:  # noqa: PLR0917
+    ) -> None:
         self.change = change
         self.result = result
         self._call, self._types, self._labels, self._opened = call, types, labels, opened

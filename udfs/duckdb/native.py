@@ -78,7 +78,7 @@ set_text = _external("error_info_set_text", 2)
 
 
 @intrinsic
-def call_code(typing_context, address, a, b, c, d):  # noqa: PLR0917 - the shape of score_block
+def call_code(typing_context, address, a, b, c, d):
     """Call machine code of four integers by its address."""
 
     def codegen(context, builder, signature, arguments):
