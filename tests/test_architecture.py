@@ -241,7 +241,7 @@ def functions_of(tree: ast.Module) -> list[ast.FunctionDef | ast.AsyncFunctionDe
 def is_kernel(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Compiled code: one loop, however many cases it holds."""
     decorators = {ast.unparse(decorator).partition("(")[0] for decorator in function.decorator_list}
-    return bool(decorators & {"kernel", "callback", "jit.kernel", "jit.callback", "intrinsic"})
+    return bool(decorators & {"kernel", "part", "routine", "callback", "jit.kernel", "jit.callback", "intrinsic"})
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:

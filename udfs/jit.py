@@ -82,7 +82,7 @@ def cache_directory() -> str | None:
     return None
 
 
-class _Locator(caching._CacheLocator):  # noqa: SLF001 - numba offers no public way to place its cache
+class _Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001 - numba offers no public way to place its cache
     """Tells numba where the cache of a function is and that the directory's name vouches for the sources."""
 
     def __init__(self, py_func: Any, py_file: str) -> None:
@@ -103,11 +103,11 @@ class _Locator(caching._CacheLocator):  # noqa: SLF001 - numba offers no public 
         return cls(py_func, py_file)
 
 
-class _Implementation(caching.CompileResultCacheImpl):
+class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
     _locator_classes = [_Locator]  # noqa: RUF012 - numba's own protocol
 
 
-class _Files(caching.IndexDataCacheFile):
+class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
     """One file a compiled signature, named by a hash of its key: nothing to merge, hence no race between processes."""
 
     def _name(self, key: Any) -> str:
@@ -133,7 +133,7 @@ class _Files(caching.IndexDataCacheFile):
         return pickle.loads(payload)  # noqa: S301 - from a directory that only this user can write to
 
 
-class _KernelCache(caching.FunctionCache):
+class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _Implementation
 
     def __init__(self, py_func: Any) -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -47,24 +48,21 @@ def test_processes_share_a_cache(tmp_path):
     together = [start(SQLML_KERNEL_CACHE=place) for _ in range(3)]
     for process in together:
         directory, done = finish(process)
-        assert directory == os.path.join(place, jit.source_hash())
+        assert Path(directory) == Path(place) / jit.source_hash()
         assert done == "done"
-    files = sorted(os.listdir(directory))
-    assert [name.split("-")[0] for name in files] == ["objective.sigmoid", "walk.coded_walk"]
-    before = [os.stat(os.path.join(directory, name)).st_mtime_ns for name in files]
+    files = sorted(Path(directory).iterdir())
+    assert [path.name.split("-")[0] for path in files] == ["objective.sigmoid", "walk.coded_walk"]
+    before = [path.stat().st_mtime_ns for path in files]
     finish(start(SQLML_KERNEL_CACHE=place))
-    assert [os.stat(os.path.join(directory, name)).st_mtime_ns for name in files] == before
+    assert [path.stat().st_mtime_ns for path in files] == before
 
 
 def test_damaged_cache_files_are_compiled_again(tmp_path):
     place = str(tmp_path)
     directory, _ = finish(start(SQLML_KERNEL_CACHE=place))
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        with open(path, "rb") as file:
-            content = file.read()
-        with open(path, "wb") as file:
-            file.write(content[: len(content) // 2])
+    for path in Path(directory).iterdir():
+        content = path.read_bytes()
+        path.write_bytes(content[: len(content) // 2])
     assert finish(start(SQLML_KERNEL_CACHE=place))[1] == "done"
 
 
@@ -73,7 +71,7 @@ def test_no_cache_where_others_can_write(tmp_path, monkeypatch):
     jit.cache_directory.cache_clear()
     try:
         directory = jit.cache_directory()
-        os.chmod(directory, 0o777)
+        Path(directory).chmod(0o777)
         jit.cache_directory.cache_clear()
         assert jit.cache_directory() is None
         monkeypatch.setenv("SQLML_KERNEL_CACHE", "off")

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from udfs.errors import UnsupportedModelError
-from udfs.forest.image import ImageWriter
-from udfs.forest.nodes import CONVERT, OUTPUTS, PARAMETER
+from udfs.forest.image import CONVERT, OUTPUTS, PARAMETER, ImageWriter
 from udfs.forest.objective import apply_objective, parse_objective
 
 

@@ -6,6 +6,8 @@ to treat missing values; a feature gets as many columns as it needs, often one. 
 classes that no set of the forest tells apart, and a set becomes a table from class to 0 (left) or 1 (right).
 """
 
+# ruff: noqa: PLR0917 - kernels and what writes them take addresses and counts, by position
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -376,7 +378,7 @@ def _leaf_planes(
     return planes, start, capacity
 
 
-def _deep_nodes(  # noqa: PLR0917
+def _deep_nodes(
     shape: Shape, tree: int, column: Ints, code: Ints, values: npt.NDArray[np.float64], room: npt.NDArray[np.float64]
 ) -> npt.NDArray[Any]:
     """A large tree level by level, siblings side by side: column, threshold, place of the left child (in the bytes that other

@@ -4,6 +4,8 @@ Vectors are of 64 bytes; LLVM splits them where registers are narrower. Only loo
 of bytes) and must not be compiled elsewhere: ask ``vectors.HAS_PERMUTES``.
 """
 
+# ruff: noqa: PLR0917 - kernels and what writes them take addresses and counts, by position
+
 from __future__ import annotations
 
 from typing import Any

@@ -7,23 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from udfs.errors import ArtifactError
+from udfs.forest import image
 from udfs.forest.coded import code_forest
-from udfs.forest.image import (
-    CODED,
-    COLUMN_COUNT,
-    CONVERT,
-    DIVISOR,
-    FEATURE_COUNT,
-    MAGIC,
-    MOST_SETS,
-    N_FEATURES,
-    OUTPUTS,
-    PARAMETER,
-    PLAIN,
-    TREES,
-    WALK,
-    ImageWriter,
-)
+from udfs.forest.image import ImageWriter
 from udfs.forest.objective import parse_objective
 from udfs.forest.walk import coded_walk, plain_walk
 
@@ -44,21 +30,25 @@ def build_forest_image(forest: Forest, n_features: int, *, allow_coded: bool = T
     convert, parameter = parse_objective(forest.objective, forest.outputs)
     writer = ImageWriter()
     head = writer.head
-    head[0] = MAGIC
-    head[N_FEATURES], head[OUTPUTS], head[TREES] = n_features, forest.outputs, len(forest.trees)
-    head[DIVISOR] = len(forest.trees) // forest.outputs if forest.average_output else 0
-    head[CONVERT] = convert.address if convert else 0
-    head[PARAMETER] = np.float64(parameter).view(np.int64)
+    head[0] = image.MAGIC
+    head[image.N_FEATURES], head[image.OUTPUTS], head[image.TREES] = n_features, forest.outputs, len(forest.trees)
+    head[image.DIVISOR] = len(forest.trees) // forest.outputs if forest.average_output else 0
+    head[image.CONVERT] = convert.address if convert else 0
+    head[image.PARAMETER] = np.float64(parameter).view(np.int64)
     plain = plain_sections(forest)
     coded = code_forest(forest, plain) if allow_coded else None
     if coded is None:
-        head[WALK] = plain_walk.address
-        for word, values in enumerate(plain, start=PLAIN):
+        head[image.WALK] = plain_walk.address
+        for word, values in enumerate(plain, start=image.PLAIN):
             writer.add(word, values)
         return writer.finish()
-    head[WALK] = coded_walk.address
-    head[FEATURE_COUNT], head[COLUMN_COUNT], head[MOST_SETS] = len(coded.arrays[0]), coded.columns, coded.most_sets
-    for word, values in enumerate(coded.arrays, start=CODED):
+    head[image.WALK] = coded_walk.address
+    head[image.FEATURE_COUNT], head[image.COLUMN_COUNT], head[image.MOST_SETS] = (
+        len(coded.arrays[0]),
+        coded.columns,
+        coded.most_sets,
+    )
+    for word, values in enumerate(coded.arrays, start=image.CODED):
         writer.add(word, values)
     return writer.finish()
 
@@ -87,8 +77,9 @@ def plain_sections(forest: Forest) -> list[npt.NDArray[Any]]:
     def joined(parts: list[npt.NDArray[Any]], kind: Any) -> npt.NDArray[Any]:
         return np.concatenate([np.zeros(0, kind), *parts]).astype(kind)
 
-    def moved(child: npt.NDArray[np.int32], number: int) -> npt.NDArray[np.int32]:
-        return np.where(child >= 0, child + first_node[number], ~(~child + first_leaf[number]))
+    def counted(child: npt.NDArray[np.int32], number: int) -> npt.NDArray[np.int32]:
+        moved: npt.NDArray[np.int32] = np.where(child >= 0, child + first_node[number], ~(~child + first_leaf[number]))
+        return moved
 
     trees = forest.trees
     roots = np.where(leaves > 1, first_node, ~first_leaf).astype(np.int32)
@@ -96,8 +87,8 @@ def plain_sections(forest: Forest) -> list[npt.NDArray[Any]]:
         roots,
         joined([t.split_feature for t in trees], np.int32),
         joined([t.decision_type for t in trees], np.int32),
-        joined([moved(t.left_child, i) for i, t in enumerate(trees)], np.int32),
-        joined([moved(t.right_child, i) for i, t in enumerate(trees)], np.int32),
+        joined([counted(t.left_child, i) for i, t in enumerate(trees)], np.int32),
+        joined([counted(t.right_child, i) for i, t in enumerate(trees)], np.int32),
         joined([start + first_word[i] for i, (start, _) in enumerate(sets)], np.int32),
         joined([length for _, length in sets], np.int32),
         joined([t.threshold for t in trees], np.float64),
