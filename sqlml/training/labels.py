@@ -235,7 +235,7 @@ class LabelSurvey:
             wanted = (
                 f"between {low:g} and {high:g}" if high < np.inf else f"{'above' if open_low else 'at least'} {low:g}"
             )
-            got = self._low if self._low <= low else self._high
+            got = self._high if self._high > high else self._low
             raise self._error(f'objective "{self._options.objective}" expects labels {wanted}, got {got:g}')
 
     def _null_notice(self, left_out: int) -> tuple[str, ...]:
