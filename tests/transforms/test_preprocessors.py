@@ -59,7 +59,9 @@ def test_standard_scaler_does_not_depend_on_batches(table, fit_transform):
     found = []
     for batch in (7 * 64, 1_000, 3_000):
         fitted = fit_transform(table, transform, label="y", batch=batch)
-        found.append([str({k: getattr(v, "tolist", lambda v=v: v)() for k, v in s.params.items()}) for s in fitted.steps])
+        found.append(
+            [str({k: getattr(v, "tolist", lambda v=v: v)() for k, v in s.params.items()}) for s in fitted.steps]
+        )
     assert found[0] == found[1] == found[2]
 
 
@@ -288,7 +290,9 @@ def test_expressions_around_and_inside_preprocessors(table, fit_transform):
                    CASE WHEN ML.LABEL_ENCODER(shape) OVER() > 1 THEN x ELSE 0 END AS c"""
     got = fit_transform(table, transform).apply()
     log = np.log(table["heavy"].to_numpy())
-    np.testing.assert_allclose(got["a"], (log - log.mean()) / log.std(ddof=1) * 2 + table["i"].to_numpy(), rtol=1e-10, atol=1e-10)
+    np.testing.assert_allclose(
+        got["a"], (log - log.mean()) / log.std(ddof=1) * 2 + table["i"].to_numpy(), rtol=1e-10, atol=1e-10
+    )
     lengths = np.array([len(text) for text in table["text"].to_pylist()])
     np.testing.assert_array_equal(got["b"], lengths / lengths.max())
     shapes = np.array(table["shape"].to_pylist())
