@@ -14,13 +14,13 @@ from typing import Protocol
 from sqlml.catalog.records import VersionRecord
 from sqlml.engines.engine import Column
 from sqlml.errors import EngineError, NotSupportedYetError
-from sqlml.language.splice import OffsetMap, splice
+from sqlml.language.splice import OffsetMap, locate, splice
 from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
-from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
+from sqlml.language.tokens import column_name, find_named, literal_value, parameter_spans, substitute
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.scoring import Scored, predict_sql, probability_sql
-from sqlml.planning.visible import VisibleColumns, outer_relations, visible_columns, with_clause
+from sqlml.planning.visible import VisibleColumns, in_scope, visible_columns
 from udfs.model import Model
 
 
@@ -61,6 +61,7 @@ class Rewriter:
     calls: tuple[Call, ...]
     session: Surroundings
     table_functions: Mapping[str, TableFunction]
+    unnamed_items: tuple[Span, ...] = ()
     stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
     made: dict[Span, str] = field(default_factory=dict)
     used: dict[Span, Found] = field(default_factory=dict)
@@ -92,16 +93,14 @@ class Rewriter:
 
     def _column_names(self, calls: Sequence[Call]) -> list[tuple[Span, str]]:
         """Result columns without an alias are named after what the user wrote, not after what the engine ran."""
-        names: dict[Span, str] = {}
+        names = {span: span.of(self.text) for span in self.unnamed_items}
         for call in calls:
-            if not isinstance(call, ScalarCall) or call.unnamed_item is None:
-                continue
-            end = Span(call.unnamed_item.end, call.unnamed_item.end)
-            name = call.unnamed_item.of(self.text)
-            if call.select_item:
-                name = f"predicted_{self.find(call).model.label.name}" + "_prob" * (call.function == "predict_proba")
-            names[end] = f" AS {self.session.quote(name)}"
-        return list(names.items())
+            if isinstance(call, ScalarCall) and call.unnamed_item is not None:
+                names[call.unnamed_item] = call.unnamed_item.of(self.text)
+                if call.select_item:
+                    suffix = "_prob" if call.function == "predict_proba" else ""
+                    names[call.unnamed_item] = f"predicted_{self.find(call).model.label.name}{suffix}"
+        return [(Span(span.end, span.end), f" AS {self.session.quote(name)}") for span, name in names.items()]
 
     def _numbered_parameters(self) -> list[tuple[Span, str]]:
         """Every ``?`` of a statement with calls becomes ``$1``, ``$2``..., since a call's SQL may repeat or reorder its arguments."""
@@ -150,24 +149,30 @@ class Rewriter:
         return Scored(found.model, found.reference, self.session.quote, substitute)
 
     def visible(self, call: Call) -> VisibleColumns:
+        def columns_of(probe: str) -> list[Column]:
+            return self._columns_of(probe, call)
+
         scope = call.scope or Scope(None)
-        return visible_columns(
-            scope, text_of=self.text_of, columns_of=self.session.columns_of, quote=self.session.quote, call=call.span
-        )
+        quote = self.session.quote
+        return visible_columns(scope, text_of=self.text_of, columns_of=columns_of, quote=quote, call=call.span)
 
     def source(self, call: TableCall, index: int = 0) -> tuple[str, list[Column]]:
         """An input of a table function as a query, and the columns it has."""
         span, is_table = call.inputs[index]
-        text = self.text_of(span)
-        query = f"SELECT * FROM {text}" if is_table else text
-        prefix = with_clause(call.scope, self.text_of)
-        outer = outer_relations(call.scope, self.text_of, call.span)
-        if outer:
-            return query, self.session.columns_of(
-                f"{prefix}SELECT __inner.* FROM {outer}, LATERAL ({query}) AS __inner"
-            )
-        # In brackets and not in a derived table, which would give the second of two columns of one name another.
-        return query, self.session.columns_of(f"{prefix}({query})")
+        query = f"SELECT * FROM {self.text_of(span)}" if is_table else self.text_of(span)
+        return query, self._columns_of(in_scope(f"({query})", call.scope, self.text_of, call.span), call)
+
+    def _columns_of(self, probe: str, call: Call) -> list[Column]:
+        """The engine's columns of a probe; its error points at the user's word that survives in it, or that it names."""
+        try:
+            return self.session.columns_of(probe)
+        except EngineError as error:
+            if error.position is not None:
+                error.position = locate(self.text, probe, error.position, self.span)
+            if error.position is None:
+                error.position = find_named(self.text, call.span, error.message)
+            error.text = self.text
+            raise
 
 
 def _inside(inner: Span, outer: Span) -> bool:

@@ -87,13 +87,14 @@ class Session:
 
     def _run_text(self, text: str, parameters: Any) -> LocalResult | None:
         try:
-            count = len(statements := parse(text, self.engine.dialect, self._is_model))
+            dialect = self.engine.dialect
+            statements = parse(text, dialect, self._is_model)
             if not any(_is_ours(statement) for statement in statements):
                 self.pass_through(text, parameters)
                 return None
             result: LocalResult | None = None
-            for number, statement in enumerate(parse_each(text, self.engine.dialect, self._is_model), 1):
-                result = self._run_statement(text, statement, parameters if number == count else None)
+            for number, statement in enumerate(parse_each(text, dialect, self._is_model, statements), 1):
+                result = self._run_statement(text, statement, parameters if number == len(statements) else None)
         except SqlmlError as error:
             error.text = error.text if error.text is not None else text
             raise

@@ -50,21 +50,14 @@ def visible_columns(
     """Ask the engine what the scope's FROM shows.
 
     One probe for ``*`` tells which columns there are (USING columns once); with several relations one more probe a relation
-    tells by which alias each can be named. Enclosing scopes are joined in by LATERAL, so that a correlated FROM binds too.
+    tells by which alias each can be named.
     """
-    if scope.source is None and not scope.items:
+    source = _source(scope, text_of)
+    if not source:
         return NOTHING
-    source = (
-        text_of(scope.source) if scope.source is not None else ", ".join(text_of(item.span) for item in scope.items)
-    )
-    prefix = with_clause(scope, text_of)
-    outer = outer_relations(scope.outer, text_of, call)
 
     def probe(selection: str) -> list[Column]:
-        inner = f"SELECT {selection} FROM {source}"
-        if outer:
-            return columns_of(f"{prefix}SELECT __inner.* FROM {outer}, LATERAL ({inner}) AS __inner")
-        return columns_of(prefix + inner)
+        return columns_of(in_scope(f"SELECT {selection} FROM {source}", scope, text_of, call))
 
     star = probe("*")
     named = [item for item in scope.items if item.alias is not None]
@@ -75,30 +68,40 @@ def visible_columns(
     return VisibleColumns(_attribute(star, relations), relations)
 
 
-def with_clause(scope: Scope | None, text_of: TextOf) -> str:
-    """``WITH [RECURSIVE] a AS (...), ... `` of all common table expressions in sight; empty without any."""
-    definitions: list[Span] = []
-    anchors: list[Span] = []
-    recursive = False
+def in_scope(query: str, scope: Scope | None, text_of: TextOf, call: Span) -> str:
+    """A query that binds as ``query`` does in that scope: with the definitions in sight, and under enclosing relations.
+
+    A scope's relations are joined in by LATERAL, scope by scope, so that a correlated query binds too. Only where there are
+    any does that cost the query its repeated column names, which a derived table makes different.
+    """
+    if scope is None:
+        return query
+    query = f"{_with_clause(scope, text_of, call)}{query}"
+    scope = scope.outer
     while scope is not None:
-        definitions = [span for span in scope.ctes if span not in definitions] + definitions
-        anchors = [span for span in scope.anchors if span not in anchors] + anchors
-        recursive = recursive or scope.recursive
+        source, definitions = _source(scope, text_of), _with_clause(scope, text_of, call)
+        if source:
+            query = f"{definitions}SELECT __inner.* FROM {source}, LATERAL ({query}) AS __inner"
+        elif definitions:
+            query = f"{definitions}({query})"
         scope = scope.outer
-    texts = [text_of(span) for span in definitions] + [text_of(span) + ")" for span in anchors]
-    return f"WITH {'RECURSIVE ' if recursive else ''}{', '.join(texts)} " if texts else ""
+    return query
 
 
-def outer_relations(scope: Scope | None, text_of: TextOf, call: Span) -> str:
-    """The relations of all enclosing scopes as one FROM list, outermost first; the relation the call stands in and later ones are left out."""
-    texts: list[str] = []
-    while scope is not None:
-        before = [item for item in scope.items if not item.span.start <= call.start < item.span.end]
-        if len(before) < len(scope.items):  # the call is inside this FROM: only relations to its left are in sight
-            before = [item for item in before if item.span.end <= call.start]
-        texts = [text_of(item.span) for item in before] + texts
-        scope = scope.outer
-    return ", ".join(texts)
+def _with_clause(scope: Scope, text_of: TextOf, call: Span) -> str:
+    """The definitions that this scope sees and the one around it does not."""
+    own = [span for span in scope.ctes if scope.outer is None or span not in scope.outer.ctes]
+    anchors = [
+        span for span in scope.anchors if not span.start <= call.start < span.end
+    ]  # of a first term: not in sight
+    texts = [text_of(span) for span in own] + [text_of(span) + ")" for span in anchors]
+    return f"WITH {'RECURSIVE ' if scope.recursive else ''}{', '.join(texts)} " if texts else ""
+
+
+def _source(scope: Scope, text_of: TextOf) -> str:
+    if scope.source is not None:
+        return text_of(scope.source)
+    return ", ".join(text_of(item.span) for item in scope.items)
 
 
 def _alias(item: FromItem) -> str:

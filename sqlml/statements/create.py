@@ -59,7 +59,9 @@ def _training_query(session: Session, statement: CreateModel, text: str) -> tupl
             hint="The statement is stored with the version, to be run again: write the values into it.",
             position=parameters[0].start,
         )
-    rewriter = Rewriter(text, statement.query, statement.calls, session, TABLE_FUNCTIONS)
+    rewriter = Rewriter(
+        text, statement.query, statement.calls, session, TABLE_FUNCTIONS, unnamed_items=statement.unnamed_items
+    )
     query, offsets = rewriter.rewrite()
     columns = run_generated(session, offsets, lambda: session.columns_of(query))
     return query, columns

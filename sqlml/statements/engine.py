@@ -29,7 +29,15 @@ def run_with_calls(
     session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool = False
 ) -> Any:
     """Rewrite and run. None: the result waits on the engine's connection; EXPLAIN's gets our lines. ``lazily``: a relation."""
-    rewriter = Rewriter(text, statement.span, statement.calls, session, TABLE_FUNCTIONS, statement.stores is not None)
+    rewriter = Rewriter(
+        text,
+        statement.span,
+        statement.calls,
+        session,
+        TABLE_FUNCTIONS,
+        unnamed_items=statement.unnamed_items,
+        stored=statement.stores is not None,
+    )
     sql, offsets = rewriter.rewrite()
     models = list({found.version.artifact_hash: found for found in rewriter.used.values()}.values())
     if lazily:

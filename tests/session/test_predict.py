@@ -19,11 +19,6 @@ from sqlml.errors import (
 INPUTS = "tenure, charges, plan, senior, since"
 
 
-def features_of(con, model, source="churn"):
-    table = con.execute(f"SELECT * FROM ML.TRANSFORM(MODEL {model}, TABLE {source})").arrow()
-    return table
-
-
 @pytest.fixture
 def matrix(con, booster):
     """The features of all rows as LightGBM takes them, and the booster."""
@@ -133,6 +128,9 @@ def test_keep_original_columns(con):
         "FROM churn SELECT sum(PREDICT(worth, *))",
         "SELECT sum((SELECT PREDICT(worth, *) FROM (SELECT c.tenure, c.charges, c.plan, c.senior) i)) FROM churn c",
         "SELECT sum(l.p) FROM churn c, LATERAL (SELECT PREDICT(worth, *) AS p FROM (SELECT c.tenure, c.charges, c.plan, c.senior) i) l",
+        "SELECT sum((WITH i AS (SELECT c.tenure, c.charges, c.plan, c.senior) SELECT PREDICT(worth, *) FROM i)) FROM churn c",
+        "WITH RECURSIVE r(n, s) AS (SELECT 1, sum(PREDICT(worth, *)) FROM churn UNION ALL SELECT n + 1, s FROM r WHERE n < 3) "
+        "SELECT max(s) FROM r",
         "/* PREDICT(x */ SELECT sum(PREDICT(worth, *)) -- ML.PREDICT(\nFROM churn",
         "SELECT sum(PREDICT(worth, *)) FILTER (WHERE $$PREDICT(worth, *)$$ IS NOT NULL) FROM churn",
     ],
@@ -318,6 +316,18 @@ def test_engine_error_points_into_the_users_text(con):
     with pytest.raises(Exception, match="nosuch") as caught:
         con.execute(text)
     assert caught.value.position == text.index("nosuch")
+
+
+def test_engine_error_inside_the_input_points_there(con):
+    text = "SELECT *\nFROM ML.PREDICT(MODEL worth, (SELECT tenure, wrong FROM churn))"
+    with pytest.raises(Exception, match="wrong") as caught:
+        con.execute(text)
+    assert caught.value.position == text.index("wrong")
+
+
+def test_column_of_a_subquery_is_named_as_written(con):
+    con.execute("SELECT (SELECT max(PREDICT(worth, *)) FROM churn)")
+    assert con.description[0][0] == "(SELECT max(PREDICT(worth, *)) FROM churn)"
 
 
 def test_data_frame_of_the_caller(con):

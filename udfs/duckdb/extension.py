@@ -216,7 +216,8 @@ class Callbacks:
         number, name = self._function(info)
         types = tuple(self._types(info))
         change = last_change()
-        key = None if name in _FOLDS_MORE else (number, name, self._constant(info, 0), types)
+        is_own = name in _FOLDS_MORE or instance(number).sees_uncommitted()
+        key = None if is_own else (number, name, self._constant(info, 0), types)
         found = self._known.get(key)
         if found is not None and found.change == change:
             return found

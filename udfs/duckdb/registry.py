@@ -39,8 +39,6 @@ class Instance:
     def __init__(self, number: int) -> None:
         self.id = number
         self.scorer = "native"
-        self._overlay = threading.local()  # binding happens on the thread that runs the statement
-        self.generation = 0  # counts the changes of published names: what was resolved before one may be out of date
         self._artifacts: OrderedDict[str, bytes] = OrderedDict()
         self._models: dict[str, Model] = {}
         self._names: dict[str, Names] = {}
@@ -102,16 +100,12 @@ class Instance:
             self._names[database] = {key: dict(versions) for key, versions in names.items()}
             self.generation += 1
             _note_change()
-            self.generation += 1
-            _note_change()
             self._forget()
 
     def withdraw(self, database: str) -> None:
         """Forget the names of a detached database."""
         with _LOCK:
             self._names.pop(database, None)
-            self.generation += 1
-            _note_change()
             self.generation += 1
             _note_change()
             self._forget()
@@ -134,6 +128,10 @@ class Instance:
             yield
         finally:
             self._overlay.names = before
+
+    def sees_uncommitted(self) -> bool:
+        """Whether this thread resolves names otherwise than others do."""
+        return bool(self._uncommitted())
 
     def _uncommitted(self) -> Mapping[str, Names]:
         return getattr(self._overlay, "names", {})
