@@ -199,3 +199,54 @@ def test_artifacts_without_a_name_are_forgotten_in_the_end(connect, regression):
     assert of.has(regression.hash)
     of.withdraw("memory")
     assert of.published() == {}
+
+
+def test_databases_opened_on_many_threads_keep_their_own_models(tmp_path, regression, binary, uses_arrow):
+    if uses_arrow:
+        pytest.skip("Arrow UDFs keep a database open as long as the process lives")
+    for i in range(4):
+        store(tmp_path / f"{i}.duckdb", {f"m{i}": regression})
+    found = {}
+
+    def work(number):
+        seen = set()
+        for _ in range(5):
+            with duckdb.connect(str(tmp_path / f"{number}.duckdb")) as connection:
+                call = f"SELECT __sqlml_value('m{number}', 1, 2, 3, 4, 5), __sqlml_instance()"
+                value, instance_id = connection.execute(call).fetchone()
+                names = registry.instance(instance_id).published()
+                seen.add((value, *(key for keys in names.values() for key in keys)))
+        found[number] = seen
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    value = regression.booster.predict([[1, 2, 3, 4, 5]])[0]
+    assert found == {i: {(value, ("main", f"m{i}"))} for i in range(4)}
+
+
+def test_images_are_freed_with_their_model(connect, regression):
+    import dataclasses
+    import weakref
+
+    from udfs.artifact import artifact_hash, write_artifact
+
+    connection, of = connect()
+    model = dataclasses.replace(regression.model, provenance={"copy": 1})
+    artifact = write_artifact(model)
+    name = artifact_hash(artifact)
+    of.put(name, artifact)
+    of.publish("memory", {("main", "m"): {None: name}})
+    connection.execute("SELECT __sqlml_value('m', 1, 2, 3, 4, 5)").fetchall()
+    scorer = weakref.ref(of.scorer_of(name))
+    assert scorer() is not None
+    of.publish("memory", {})
+    for i in range(registry.UNNAMED_KEPT):
+        of.put(f"{i:064x}", b"")
+    of.put(regression.hash, regression.artifact)
+    for _ in range(2):  # another plan, so that the old one is swept
+        connection.execute(f"SELECT __sqlml_value('sha256:{regression.hash}', 1, 2, 3, 4, 5)").fetchall()
+    gc.collect()
+    assert scorer() is None

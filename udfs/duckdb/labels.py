@@ -6,7 +6,7 @@ import ctypes
 import struct
 from collections.abc import Callable, Sequence
 from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +24,7 @@ _INTEGERS = {
     capi.UINTEGER: "I",
     capi.UBIGINT: "Q",
 }
+_DIGITS = Context(prec=100)  # more than any DECIMAL has
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -95,8 +96,8 @@ def _whole(label: float | str) -> int:
 
 
 def _decimal(label: float | str, kind: DuckType) -> bytes:
-    scaled = Decimal(str(label)).scaleb(kind.scale)
-    if scaled != scaled.to_integral_value() or abs(scaled) >= Decimal(10) ** kind.width:
+    scaled = Decimal(str(label)).scaleb(kind.scale, _DIGITS)
+    if scaled != scaled.to_integral_value(context=_DIGITS) or abs(scaled) >= Decimal(10) ** kind.width:
         raise ValueError("does not fit the decimal")
     size = 2 if kind.width <= 4 else 4 if kind.width <= 9 else 8 if kind.width <= 18 else 16
     return int(scaled).to_bytes(size, "little", signed=True)
