@@ -72,7 +72,7 @@ def _flag(builder: Any, record: Any, number: int) -> Any:
 
 
 def _ordered(builder: Any, values: Any) -> Any:
-    """A monotone function of doubles that spreads them by magnitude (``coded.ordered_bits``)."""
+    """A monotone function of doubles that spreads them by magnitude (``cuts.ordered_bits``)."""
     bits = builder.bitcast(values, LONGS)
     flip = builder.and_(builder.ashr(bits, vector(I64, 63)), vector(I64, (1 << 63) - 1))
     return builder.sitofp(builder.xor(bits, flip), DOUBLES)
