@@ -65,7 +65,12 @@ class DuckDBEngine:
         frame = self._frame
         visible: dict[str, Any] = {} if frame is None else dict(frame.f_locals)
         visible["__sqlml_call__"] = partial(function, *arguments, **keywords)  # in C: no frame of ours in between
-        return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
+        try:
+            return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
+        except RuntimeError as error:
+            if str(error) == "Query interrupted":  # DuckDB met the signal first and put this in place of Python's own error
+                raise KeyboardInterrupt from error
+            raise
 
     def execute_native(self, sql: str, parameters: Any = None) -> None:
         """Execute with DuckDB's own errors; the result stays on the connection."""
