@@ -74,15 +74,21 @@ def place_rows(head, workspace, rows):
         at += 1
 
 
-def _score(scorer, workspace, n, stage):
-    score_block(scorer, workspace, n, stage)
+@kernel
+def request(n, stage):
+    """How many rows and how far, as one integer: the machine code below takes three."""
+    return n << 2 | stage
+
+
+def _score(scorer, workspace, asked):
+    score_block(scorer, workspace, asked >> 2, asked & 3)
 
 
 @cache
 def score_address() -> int:
-    """The machine code of ``score_block`` as a C function of four 64-bit integers, for engines."""
+    """The machine code of ``score_block`` for engines, as a C function of a scorer, a workspace and a ``request``."""
     word = numba.types.int64
-    compiled = callback(numba.types.void(word, word, word, word))(_score)
+    compiled = callback(numba.types.void(word, word, word))(_score)
     _KEPT.append(compiled)
     return int(compiled.address)
 

@@ -56,7 +56,7 @@ def predicted_class(classes, scores, row, threshold):
     return best
 
 
-def _emit_last(plan, state, error, unused):
+def _emit_last(plan, state, error):
     frame, scores = view(state, np.int64, FRAME_WORDS), matrix(plan, state)
     words = view(plan, np.int64, _ANY)
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
@@ -69,7 +69,7 @@ def _emit_last(plan, state, error, unused):
         out[i] = last[i]
 
 
-def _emit_one(plan, state, error, unused):
+def _emit_one(plan, state, error):
     frame, scores = view(state, np.int64, FRAME_WORDS), matrix(plan, state)
     words = view(plan, np.int64, _ANY)
     if get_data(frame[F_RESULT], state + 8 * F_OUT, 0) != 0:
@@ -87,11 +87,11 @@ def _emit_one(plan, state, error, unused):
         out[i] = 1.0 - row[i]
 
 
-def _emit_list(plan, state, error, unused):
+def _emit_list(plan, state, error):
     write_list(plan, state, error, False)
 
 
-def _emit_probabilities(plan, state, error, unused):
+def _emit_probabilities(plan, state, error):
     write_list(plan, state, error, True)
 
 
@@ -124,7 +124,7 @@ def write_list(plan, state, error, complement):
                 values[at * rows + k] = scores[k, i]
 
 
-def _emit_class(plan, state, error, unused):
+def _emit_class(plan, state, error):
     frame, scores = view(state, np.int64, FRAME_WORDS), matrix(plan, state)
     words = view(plan, np.int64, _ANY)
     threshold = view(plan, np.float64, _ANY)[THRESHOLD]
@@ -137,7 +137,7 @@ def _emit_class(plan, state, error, unused):
         out[i] = predicted_class(words[MATRIX_ROWS], scores, i, threshold)
 
 
-def _emit_label(plan, state, error, unused):
+def _emit_label(plan, state, error):
     frame, scores = view(state, np.int64, FRAME_WORDS), matrix(plan, state)
     words = view(plan, np.int64, _ANY)
     threshold = view(plan, np.float64, _ANY)[THRESHOLD]
@@ -153,7 +153,7 @@ def _emit_label(plan, state, error, unused):
             out[target + b] = table[source + b]
 
 
-def _emit_text_label(plan, state, error, unused):
+def _emit_text_label(plan, state, error):
     frame, scores = view(state, np.int64, FRAME_WORDS), matrix(plan, state)
     words = view(plan, np.int64, _ANY)
     threshold = view(plan, np.float64, _ANY)[THRESHOLD]

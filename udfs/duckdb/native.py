@@ -14,14 +14,13 @@ from typing import Any
 
 import llvmlite.binding
 import numpy as np
-from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
 from udfs.columns import BLOCK_ROWS
 from udfs.duckdb.fill import COLUMN_WORDS, NULLS, RAW, SCALE, SELECTION, TABLE, VECTOR
 from udfs.duckdb.trampolines import PLAN_HEAD
 from udfs.jit import callback, kernel, view
+from udfs.scorer import request
 from udfs.transforms.dispatch import call_kernel
 
 (
@@ -55,6 +54,7 @@ _OTHER = 0
 
 _WORD = types.int64
 RUN_SIGNATURE = types.void(_WORD, _WORD, _WORD, _WORD)
+STEP_SIGNATURE = types.void(_WORD, _WORD, _WORD)
 
 
 def _external(name: str, arguments: int) -> Any:
@@ -75,19 +75,6 @@ get_arena = _external("vector_get_arena", 3)
 allocate = _external("arena_allocate", 4)
 set_code = _external("error_info_set_code", 2)
 set_text = _external("error_info_set_text", 2)
-
-
-@intrinsic
-def call_code(typing_context, address, a, b, c, d):
-    """Call machine code of four integers by its address."""
-
-    def codegen(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        kind = ir.FunctionType(ir.VoidType(), [word] * 4)
-        builder.call(builder.inttoptr(arguments[0], kind.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    return types.void(_WORD, _WORD, _WORD, _WORD, _WORD), codegen
 
 
 @kernel
@@ -171,10 +158,10 @@ def _run(info, plan, state, error):
         for k in range(words[COLUMNS]):
             column = state + 8 * (FRAME_WORDS + COLUMN_WORDS * k)
             call_kernel(words[RECORDS + RECORD_WORDS * k + FILL], column, start, size)
-        call_code(words[SCORE_CODE], words[SCORER], state + words[WORKSPACE_AT], size, words[STAGE])
+        call_kernel(words[SCORE_CODE], words[SCORER], state + words[WORKSPACE_AT], request(size, words[STAGE]))
         frame[F_START] = start
         frame[F_SIZE] = size
-        call_code(words[EMIT_CODE], plan, state, error, 0)
+        call_kernel(words[EMIT_CODE], plan, state, error)
 
 
 @kernel
@@ -196,10 +183,10 @@ def link() -> None:
 _KEPT: list[Any] = []
 
 
-def machine_code(function: Any) -> int:
-    """The address of a function of four integers as machine code, kept for the life of the process."""
+def machine_code(function: Any, signature: Any = STEP_SIGNATURE) -> int:
+    """The address of a function of integers as machine code, kept for the life of the process."""
     link()
-    compiled = callback(RUN_SIGNATURE)(function)
+    compiled = callback(signature)(function)
     _KEPT.append(compiled)
     return int(compiled.address)
 
@@ -207,7 +194,7 @@ def machine_code(function: Any) -> int:
 @cache
 def run_address() -> int:
     """What a plan's first word points to."""
-    return machine_code(_run)
+    return machine_code(_run, RUN_SIGNATURE)
 
 
 def text_constant(text: str) -> int:
