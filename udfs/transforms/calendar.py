@@ -64,47 +64,45 @@ def iso_week(days):
 
 
 @kernel
-def day_part(part, days):  # noqa: PLR0911 - compiled
-    """A part that needs whole days only; see PARTS for the numbers."""
-    if part == 3:
-        return (days + 4) % 7
-    if part == 11:
-        return (days + 3) % 7 + 1
-    if part == 9 or part == 10 or part == 15:  # noqa: PLR1714 - compiled: a set would be built
-        isoyear, week = iso_week(days)
-        if part == 9:
-            return week
-        if part == 10:
-            return isoyear
-        return isoyear * 100 + week if isoyear >= 0 else isoyear * 100 - week
-    year, late = civil_year(days)
+def day_part(part, days, year, late):
+    """A part of a day, whose year from March and day in that are known; see PARTS for the numbers."""
     mp = (5 * late + 2) // 153
-    month = mp + 3 if mp < 10 else mp - 9
-    if month <= 2:
-        year += 1
-    if part == 0:
-        return year
+    after = np.int64(late >= 306)  # January and February: of the next year
+    result = year + after
     if part == 1:
-        return month
-    if part == 2:
-        return late - (153 * mp + 2) // 5 + 1
-    if part == 8:
-        return (month + 2) // 3
-    return days - days_of_year_start(year) + 1
+        result = mp + 3 - 12 * after
+    elif part == 2:
+        result = late - (153 * mp + 2) // 5 + 1
+    elif part == 3:
+        result = (days + 4) % 7
+    elif part == 4:
+        leap = np.int64((year % 4 == 0 and year % 100 != 0) or year % 400 == 0)
+        result = late - 305 if after else late + 60 + leap
+    elif part == 8:
+        result = (mp + 5 - 12 * after) // 3
+    elif part == 11:
+        result = (days + 3) % 7 + 1
+    elif part > 8:
+        isoyear, week = iso_week(days)
+        if part == 15:
+            result = isoyear * 100 + week if isoyear >= 0 else isoyear * 100 - week
+        else:
+            result = week if part == 9 else isoyear
+    return result
 
 
 @kernel
 def clock_part(part, micros):
     """A part of the microseconds since midnight."""
+    seconds = micros // 1_000_000
     if part == 5:
-        return micros // 3_600_000_000
+        return seconds // 3_600
     if part == 6:
-        return micros // 60_000_000 % 60
+        return seconds // 60 % 60
     if part == 7:
-        return micros // 1_000_000 % 60
-    if part == 12:
-        return micros % 60_000_000 // 1_000
-    return micros % 60_000_000
+        return seconds % 60
+    rest = micros % 60_000_000
+    return rest // 1_000 if part == 12 else rest
 
 
 @kernel
@@ -124,30 +122,29 @@ def shift_index(transitions, count, moment):
 def calendar(params, rows, n):
     """``params``: number of parts, of transitions, parts, transitions, shifts; ``rows``: time, nulls, one out a part."""
     head = view(params, np.int64, 2)
-    parts = view(params + 16, np.int64, head[0])
+    wanted = head[0]
+    parts = view(params + 16, np.int64, wanted)
     count = head[1]
-    transitions = view(params + 16 + 8 * head[0], np.int64, count)
-    shifts = view(params + 16 + 8 * (head[0] + count), np.int64, count + 1)
-    row = view(rows, np.int64, 2 + head[0])
+    transitions = view(params + 16 + 8 * wanted, np.int64, count)
+    shifts = view(params + 16 + 8 * (wanted + count), np.int64, count + 1)
+    row = view(rows, np.int64, 2 + wanted)
     times = view(row[0], np.int64, n)
     nulls = view(row[1], np.uint8, n)
-    for k in range(head[0]):
-        part = parts[k]
-        out = view(row[2 + k], np.float64, n)
-        for i in range(n):
-            if nulls[i]:
-                out[i] = np.nan
-                continue
-            moment = times[i]
+    for i in range(n):
+        moment = times[i]
+        local = moment + shifts[shift_index(transitions, count, moment)]
+        days = local // 86_400_000_000
+        micros = local - days * 86_400_000_000
+        year, late = civil_year(days)
+        for k in range(wanted):
+            part = parts[k]
             if part == 14:
-                out[i] = float(moment) / 1e6
-                continue
-            local = moment + shifts[shift_index(transitions, count, moment)]
-            days = local // 86_400_000_000
-            if part == 5 or part == 6 or part == 7 or part == 12 or part == 13:  # noqa: PLR1714
-                out[i] = float(clock_part(part, local - days * 86_400_000_000))
+                value = np.float64(moment) / 1e6
+            elif part == 5 or part == 6 or part == 7 or part == 12 or part == 13:  # noqa: PLR1714 - compiled
+                value = np.float64(clock_part(part, micros))
             else:
-                out[i] = float(day_part(part, days))
+                value = np.float64(day_part(part, days, year, late))
+            view(row[2 + k], np.float64, n)[i] = np.nan if nulls[i] else value
 
 
 def _shapes(step: Step, inputs: tuple[Shape, ...]) -> tuple[Shape, ...]:

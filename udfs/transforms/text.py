@@ -15,6 +15,8 @@ from udfs.transforms.operator import Words, words
 
 ENTRY = 4  # words of a table entry: hash, offset of the bytes, length, code (-1 = empty)
 EMPTY = -1
+SEED = np.uint64(0x243F6A8885A308D3)
+MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
 @kernel
@@ -30,7 +32,7 @@ def load_tail(address, length):
 @kernel
 def mix(state, word):
     """The state of a hash, with one more word."""
-    state = (state ^ word) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ word) * MULTIPLIER
     return state ^ (state >> np.uint64(29))
 
 
@@ -49,7 +51,7 @@ def extend_hash(state, address, length):
 @kernel
 def text_hash(address, length):
     """The hash of a text, for tables only: no artifact depends on it."""
-    return extend_hash(np.uint64(0x243F6A8885A308D3), address, length)
+    return extend_hash(SEED, address, length)
 
 
 @kernel
@@ -97,38 +99,56 @@ def find_text(table, mask, blob, address, length):
         slot = (slot + 1) & mask
 
 
-@kernel
-def fill_table(entries, mask, blob, offsets):
-    """Insert the texts ``blob[offsets[i]:offsets[i + 1]]`` with code i; of equal ones the first wins."""
-    base = blob.ctypes.data
-    for code in range(len(offsets) - 1):
-        address = base + offsets[code]
-        length = offsets[code + 1] - offsets[code]
-        if find_text(entries.ctypes.data, mask, base, address, length) != EMPTY:
-            continue
-        wanted = text_hash(address, length)
-        slot = np.int64(wanted & np.uint64(mask))
-        while entries[slot * ENTRY + 3] != EMPTY:
-            slot = (slot + 1) & mask
-        entries[slot * ENTRY] = np.int64(wanted)
-        entries[slot * ENTRY + 1] = offsets[code]
-        entries[slot * ENTRY + 2] = length
-        entries[slot * ENTRY + 3] = code
+def hash_texts(blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> npt.NDArray[np.uint64]:
+    """``text_hash`` of many texts at once, in numpy: a table is built without waiting for a compiler."""
+    lengths = np.diff(offsets)
+    padded = np.append(blob, np.zeros(8, np.uint8))
+    state = np.full(len(lengths), SEED)
+    spans = (lengths + 7) // 8
+    for word in range(int(spans.max(initial=0))):
+        rows = np.flatnonzero(spans > word)
+        places = offsets[rows, None] + (8 * word + np.arange(8))
+        kept = np.arange(8) < (lengths[rows] - 8 * word)[:, None]
+        data = np.where(kept, padded[np.minimum(places, len(blob))], 0).astype(np.uint8)
+        state[rows] = _mixed(state[rows], data.view("<u8")[:, 0])
+    return _mixed(state, lengths.astype(np.uint64))
+
+
+def _mixed(state: npt.NDArray[np.uint64], word: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    state = (state ^ word) * MULTIPLIER
+    return np.asarray(state ^ (state >> np.uint64(29)))
 
 
 def text_table(blob: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> tuple[int, Words]:
     """The mask and the words of a half-empty hash table (its entries, then the bytes): see ``find_text``.
 
-    The bytes start ``(mask + 1) * ENTRY`` words after the entries.
+    Text i is ``blob[offsets[i]:offsets[i + 1]]`` and has code i; of equal ones the first wins. The bytes start
+    ``(mask + 1) * ENTRY`` words after the entries.
     """
     size = 4
     while size < 2 * len(offsets):
         size *= 2
-    entries = np.zeros(size * ENTRY, np.int64)
-    entries[3::ENTRY] = EMPTY
-    padded = np.append(blob, np.zeros(8, np.uint8))
-    fill_table(entries, size - 1, padded, np.ascontiguousarray(offsets, np.int64))
-    return size - 1, words(entries, padded)
+    entries = np.zeros((size, ENTRY), np.int64)
+    entries[:, 3] = EMPTY
+    hashes = hash_texts(blob, offsets)
+    data, bounds, mask = blob.tobytes(), offsets.tolist(), size - 1
+    seen: set[bytes] = set()
+    used: set[int] = set()
+    slots, codes = [], []
+    for code, slot in enumerate((hashes & np.uint64(mask)).tolist()):
+        text = data[bounds[code] : bounds[code + 1]]
+        if text in seen:
+            continue
+        seen.add(text)
+        while slot in used:
+            slot = (slot + 1) & mask  # noqa: PLW2901 - the next free one
+        used.add(slot)
+        slots.append(slot)
+        codes.append(code)
+    kept = np.array(codes, np.int64)
+    rows = np.stack([hashes.view(np.int64)[kept], offsets[kept], np.diff(offsets)[kept], kept], axis=1)
+    entries[np.array(slots, np.int64)] = rows
+    return mask, words(entries.reshape(-1), np.append(blob, np.zeros(8, np.uint8)))
 
 
 @kernel
