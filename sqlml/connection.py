@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from sqlml.results import LocalResult
     from sqlml.session import Session
-    from sqlml.training.progress import ProgressEvent
+    from sqlml.training.progress import Progress
 
 BATCH_ROWS = 1_000_000
 
@@ -56,7 +56,8 @@ class Connection:
     @property
     def description(self) -> list[tuple[Any, ...]] | None:
         """Columns of the last result as the DB-API describes them."""
-        return self._result.description
+        described: list[tuple[Any, ...]] | None = self._result.description
+        return described
 
     @property
     def rowcount(self) -> int:
@@ -92,7 +93,8 @@ class Connection:
 
     def df(self) -> pd.DataFrame:
         """The rest of the last result as a pandas frame."""
-        return self._local.rest().to_pandas() if self._local is not None else self._session.native.df()
+        frame: pd.DataFrame = self._local.rest().to_pandas() if self._local is not None else self._session.native.df()
+        return frame
 
     def pl(self) -> pl.DataFrame:
         """The rest of the last result as a Polars frame."""
@@ -131,12 +133,12 @@ class Connection:
         self._session.on_notice = callback
 
     @property
-    def on_progress(self) -> Callable[[ProgressEvent], None] | None:
+    def on_progress(self) -> Callable[[Progress], None] | None:
         """Called with the progress of training."""
         return self._session.on_progress
 
     @on_progress.setter
-    def on_progress(self, callback: Callable[[ProgressEvent], None] | None) -> None:
+    def on_progress(self, callback: Callable[[Progress], None] | None) -> None:
         self._session.on_progress = callback
 
     # -- transactions and life ---------------------------------------------------------------------------------------------

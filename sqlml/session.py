@@ -106,7 +106,8 @@ class Session:
         if not has_work(statement):
             self.pass_through(statement.span.of(text), parameters)
             return None
-        return run_with_calls(self, statement, text, parameters)
+        explained: LocalResult | None = run_with_calls(self, statement, text, parameters)
+        return explained
 
     def _run_known(self, text: str, known: Rewritten, parameters: Any) -> LocalResult | None:
         """Run a statement whose SQL is known; where it no longer fits the tables, begin anew for a proper error."""

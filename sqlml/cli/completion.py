@@ -79,27 +79,27 @@ class SqlCompleter(Completer):
         yield from _starting(
             word, (name + "(" for name in STATEMENTS if name.startswith(("ML.", "PREDICT"))), "function"
         )
-        yield from _starting(word, KEYWORDS, "")
+        yield from _starting(word, KEYWORDS, "keyword")
 
     def _commands(self, text: str) -> Iterator[Completion]:
         name, space, argument = text.partition(" ")
         if not space:
             yield from _starting(name, COMMANDS, "command")
         elif name in {"\\d", "\\dm"}:
-            yield from _starting(argument, self._names.relations if name == "\\d" else self._names.models, "")
+            yield from _starting(argument, self._names.relations if name == "\\d" else self._names.models)
         elif name == "\\h":
-            yield from _starting(argument, STATEMENTS, "")
+            yield from _starting(argument, STATEMENTS)
         elif name == "\\format":
-            yield from _starting(argument, FORMATS, "")
+            yield from _starting(argument, FORMATS)
 
 
-def _starting(word: str, candidates: Iterable[str], kind: str) -> Iterator[Completion]:
+def _starting(word: str, candidates: Iterable[str], kind: str = "") -> Iterator[Completion]:
     folded = word.casefold()
     for candidate in candidates:
         if candidate.casefold().startswith(folded) and candidate != word:
-            text = (
-                candidate.lower()
-                if kind in {"", "function"} and word and word == word.lower() and candidate.isupper()
-                else candidate
-            )
+            # Keywords and functions follow the hand that types: small letters stay small.
+            text = candidate.lower() if kind in _FOLLOWING and word and word.islower() else candidate
             yield Completion(text, start_position=-len(word), display_meta=kind)
+
+
+_FOLLOWING = {"keyword", "function"}

@@ -117,7 +117,8 @@ def _show(statement: str, out: TextIO) -> None:
     for line in prose:
         text = line.removeprefix("--").strip()
         print(_bold(text.lstrip("# "), out) if text.startswith("#") else text, file=out)
-    print(file=out)
+    if prose:
+        print(file=out)
     print(highlight(code, SqlLexer(), TerminalFormatter()).rstrip() if out.isatty() else code, file=out, flush=True)
 
 

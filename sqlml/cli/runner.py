@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -77,13 +78,11 @@ class Runner:
         """Run one statement, show its result, then what there is to say about it."""
         started = time.perf_counter()
         rows = self.guard(lambda: self._execute(statement), statement)
-        if rows is None:
-            self.say(self._outcome(statement))
-        elif self.output.format == "table" and not self.output.timing:
-            self.say(f"({rows:,} row{'' if rows == 1 else 's'})")
+        words = [self._outcome(statement)] if rows is None else []
+        notes = [] if rows is None or self.output.format != "table" else [f"{rows:,} row{'' if rows == 1 else 's'}"]
         if self.output.timing:
-            shown = "" if rows is None else f"{rows:,} row{'' if rows == 1 else 's'}, "
-            self.say(f"({shown}{time.perf_counter() - started:.3f} s)")
+            notes.append(f"{time.perf_counter() - started:.3f} s")
+        self.say(" ".join(words + ([f"({', '.join(notes)})"] if notes else [])))
 
     def guard(self, work: Callable[[], Any], sql: str = "") -> Any:
         """The value of ``work``, done in the worker thread; its errors as StatementError. Ctrl-C interrupts the statement."""
@@ -95,6 +94,8 @@ class Runner:
             except KeyboardInterrupt:
                 interrupted = True
                 self.connection.interrupt()
+            except BrokenPipeError:
+                raise
             except Exception as error:
                 if interrupted:
                     raise InterruptedStatementError from error
@@ -150,8 +151,7 @@ class Runner:
         if self.connection.status:
             return self.connection.status
         words = first_words(statement)
-        names = [column[0] for column in self.connection.description or []]
-        if names == ["Count"]:
+        if [column[0] for column in self.connection.description or []] == ["Count"]:
             row = self.connection.fetchone()
             if row is not None and words[:1] != ["CREATE"]:
                 return f"{words[0]} {row[0]:,}"
@@ -187,19 +187,25 @@ def has_rows(connection: Connection, statement: str) -> bool:
 
 
 def first_words(statement: str) -> list[str]:
-    """The first two words behind comments, in upper case."""
+    """The first two words behind comments, in upper case, without what may stand between CREATE and the kind."""
     lines = [line for line in statement.splitlines() if not line.lstrip().startswith("--")]
-    return " ".join(lines).upper().split(maxsplit=2)[:2]
+    words = " ".join(lines).upper().split(maxsplit=8)
+    return [word for word in words if word not in {"OR", "REPLACE", "TEMP", "TEMPORARY"}][:2]
 
 
 def error_text(error: Exception, sql: str = "") -> str:
-    """An error as people read it. Anything that is neither ours nor the engine's is a bug, and raised as one."""
+    """An error as people read it. Anything that is neither ours nor the engine's is a bug, and says so."""
     if isinstance(error, SqlmlError):
         return render(error)
-    # Errors of a result that is still streaming come through Arrow as plain OSError.
-    if type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"} or type(error) is OSError:
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"ERROR:  cannot write {error.filename or 'the result'}: {error.strerror}"
+    # Errors of a result that is still streaming come through Arrow, as an OSError without a number.
+    if type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"} or isinstance(error, OSError):
         return render(engine_error(error, sql))
-    raise error
+    if "SQLML_TRACEBACK" in os.environ:
+        raise error
+    hint = "This is a bug of sqlml. With SQLML_TRACEBACK=1 in the environment it shows where."
+    return f"ERROR:  internal error: {type(error).__name__}: {error}\nHINT:  {hint}"
 
 
 def _first_line(text: str, piece: Piece) -> int:

@@ -24,7 +24,8 @@ from sqlml.planning.values import DOUBLE, Emitter, NotPortableError, SqlType, Va
 from udfs.model import Argument, Feature, Input, Kind, Step
 
 TypeOf = Callable[[str], str]
-"""The SQL type of an expression over the training query's columns, asked of the engine."""
+"""The SQL type of an expression over the training query's columns, asked of the engine; its errors count positions from the
+expression's start."""
 
 
 def plan_transform(
@@ -267,8 +268,8 @@ class _Planner:
             try:
                 self._types[source] = self._type_of(source)
             except EngineError as error:
-                if error.position is None:
-                    error.position, error.text = self.items.position(body), self.items.text
+                error.position = self.items.position(body) + (error.position or 0)
+                error.text = self.items.text
                 raise
         return self._types[source]
 

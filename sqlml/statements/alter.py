@@ -51,7 +51,8 @@ def _set_options(session: Session, model: ModelRecord, statement: AlterModel) ->
 
 
 def _rename(session: Session, model: ModelRecord, statement: AlterModel) -> None:
-    session.store.rename(model, statement.new_name)
+    if statement.new_name is not None:
+        session.store.rename(model, statement.new_name)
 
 
 def _keep(session: Session, model: ModelRecord, statement: AlterModel) -> None:

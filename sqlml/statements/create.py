@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlml.errors import SqlmlError, SqlSyntaxError
+from sqlml.errors import EngineError, SqlmlError, SqlSyntaxError
 from sqlml.language.tokens import parameters_in
 from sqlml.planning.features import FeatureOptions, plan_features
 from sqlml.planning.options import parse_options
@@ -32,7 +32,7 @@ def create_model(session: Session, statement: CreateModel, text: str) -> LocalRe
         return skipped(statement)
     options = parse_options(statement.options)
     query, columns = _training_query(session, statement, text)
-    plan = _plan(session, statement, text, columns, options)
+    plan = _plan(session, statement, text, query, columns, options)
     session.store.require_writable(statement.name)
     if session.engine.in_transaction():
         session.store.reserve(statement.name)
@@ -68,7 +68,7 @@ def _training_query(session: Session, statement: CreateModel, text: str) -> tupl
 
 
 def _plan(
-    session: Session, statement: CreateModel, text: str, columns: list[Column], options: TrainingOptions
+    session: Session, statement: CreateModel, text: str, query: str, columns: list[Column], options: TrainingOptions
 ) -> FeaturePlan:
     feature_options = FeatureOptions(
         categorical_features=options.categorical_features,
@@ -81,9 +81,27 @@ def _plan(
         if transform is None:
             return plan_features(columns, label=options.label, options=feature_options, dialect=dialect)
         return plan_features(
-            columns, label=options.label, transform=transform.of(text), options=feature_options, dialect=dialect
+            columns,
+            label=options.label,
+            transform=transform.of(text),
+            options=feature_options,
+            dialect=dialect,
+            type_of=lambda expression: _type_of(session, query, expression),
         )
     except SqlmlError as error:
-        if error.position is not None and transform is not None:
-            error.position += transform.start
+        if transform is not None and error.text is not None:
+            error.position = None if error.position is None else error.position + transform.start
+            error.text = text
+        raise
+
+
+def _type_of(session: Session, query: str, expression: str) -> str:
+    """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
+    head = "SELECT "
+    try:
+        return session.columns_of(f"{head}{expression}\n FROM (\n{query}\n) AS {session.quote('training data')}")[0].sql_type
+    except EngineError as error:
+        inside = error.position is not None and 0 <= error.position - len(head) < len(expression)
+        error.position = error.position - len(head) if inside and error.position is not None else None
+        error.text = None
         raise

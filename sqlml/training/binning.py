@@ -22,6 +22,7 @@ from udfs.model import Argument
 FloatArray = npt.NDArray[np.float64]
 # LightGBM's threads meet at the end of each push, which is dear on a busy machine: rows are pushed by the thousands.
 PUSH_BYTES = 8 << 20
+BLOCK_BYTES = 4 << 20
 TURNED_ROWS = 1_024  # features of so many rows are turned from columns to rows while they are in the cache
 
 
@@ -50,11 +51,12 @@ def bin_rows(
     parameters: Mapping[str, Any],
     class_weights: FloatArray | None,
     *,
+    sample_size: int,
     watch: Watch,
 ) -> Binned:
-    """Cuts the bins by the sample, then pushes every row of both parts."""
+    """Cuts the bins by at most ``sample_size`` sampled rows, then pushes every row of both parts."""
     _, features = gathered.fit.finish()
-    sample = _sample_features(arguments, gathered, len(features))
+    sample = _sample_features(arguments, gathered, len(features), sample_size)
     has_missing = tuple(bool(np.isnan(values).any()) for values in sample)
     training = Dataset.from_sample(sample, gathered.training.row_count, parameters)
     del sample
@@ -118,18 +120,38 @@ class _Pusher:
             self._filled = 0
 
 
-def _sample_features(arguments: Sequence[Argument], gathered: Gathered, features: int) -> FloatArray:
-    """The features of the sampled rows: float64[features, rows]."""
-    sample = np.empty((features, sum(batch.num_rows for batch in gathered.sample)))
-    done = 0
+def _sample_features(arguments: Sequence[Argument], gathered: Gathered, features: int, limit: int) -> FloatArray:
+    """The features of the sampled rows, float64[features, rows]; thinned out where the transform made many features."""
+    total = sum(batch.num_rows for batch in gathered.sample)
+    size = min(total, limit)
+    sample = np.empty((features, size))
+    chosen = np.arange(size) * total // max(size, 1)
     gathered.sample.reverse()
-    for index in range(len(gathered.sample)):
+    gathered.sample_folds.reverse()
+    done = first = 0
+    while gathered.sample:
         batch = gathered.sample.pop()  # let go of while the matrix grows
-        fold = gathered.sample_folds[index] if gathered.sample_folds else None
-        end = done + batch.num_rows
-        sample[:, done:end] = gathered.fit.apply_training(raw_block(batch, arguments), fold)
-        done = end
+        fold = gathered.sample_folds.pop() if gathered.sample_folds else None
+        end = int(np.searchsorted(chosen, first + batch.num_rows))
+        if end - done < batch.num_rows:
+            places = chosen[done:end] - first
+            batch, fold, count = batch.take(pa.array(places)), None if fold is None else fold[places], batch.num_rows
+        else:
+            count = batch.num_rows
+        for part, part_fold, place in _slices(batch, fold, features):
+            values = gathered.fit.apply_training(raw_block(part, arguments), part_fold)
+            sample[:, done + place : done + place + part.num_rows] = values
+        done, first = end, first + count
     return sample
+
+
+def _slices(
+    batch: pa.RecordBatch, fold: npt.NDArray[np.int8] | None, features: int
+) -> Iterator[tuple[pa.RecordBatch, npt.NDArray[np.int8] | None, int]]:
+    """The batch in parts whose features take no more than a few megabytes, and where each part begins."""
+    rows = max(BLOCK_BYTES // (8 * max(features, 1)), 256)
+    for start in range(0, batch.num_rows, rows):
+        yield batch.slice(start, rows), None if fold is None else fold[start : start + rows], start
 
 
 def _push(
@@ -145,9 +167,10 @@ def _push(
     ]
     for index, (batch, parts) in enumerate(_same_batches(rows, gathered.parts)):
         fold = gathered.folds[index] if gathered.folds else None
-        features = gathered.fit.apply_training(raw_block(batch, arguments), fold)
-        for pusher in pushers:
-            pusher.add(features, parts)
+        for part, part_fold, start in _slices(batch, fold, datasets[0].feature_count):
+            features = gathered.fit.apply_training(raw_block(part, arguments), part_fold)
+            for pusher in pushers:
+                pusher.add(features, parts[start : start + part.num_rows])
         done += batch.num_rows
         watch.rows("binning", done, gathered.training.row_count + gathered.held_out.row_count)
     for pusher in pushers:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from sqlml.training.split import Split, check_parts, stratified_limits
 from sqlml.training.statistics import StatisticsCollector
 from sqlml.training.survey import Layout, Survey
 from udfs.columns import RawBlock, raw_block
-from udfs.model import Argument, Kind
+from udfs.model import Argument, Kind, Step
 from udfs.rowhash import Content, HashArray, Occurrences, draw, extend_hashes, row_hashes
 from udfs.transforms.fit import Fit, start_fit
 from udfs.transforms.registry import OPERATORS
@@ -102,7 +102,7 @@ class Gatherer:
         self._group = (Argument(options.split_column or "", split_kind),) if split_kind else ()
         self._seed = options.seed or 0
         self._learns = any(OPERATORS[step.op].fitter is not None for step in plan.steps)
-        self._uses_folds = any(step.op == "target_encoder" for step in plan.steps)
+        self._folds = max((_folds(step) for step in plan.steps), default=0)
         self._occurrences = Occurrences()
         self._position = 0
 
@@ -162,7 +162,7 @@ class Gatherer:
             column = rows.batch.select([self._layout.split])
             hashes = row_hashes(raw_block(column, self._group), self._group)
             return draw(hashes, np.zeros(len(hashes), np.int64), SPLIT_SALT + self._seed)
-        if not (self._split.uses_rows or self._uses_folds):
+        if not (self._split.uses_rows or self._folds):
             return None
         return draw(rows.hashes, self._occurrences.number(rows.hashes), SPLIT_SALT + self._seed)
 
@@ -206,9 +206,9 @@ class Gatherer:
 
     def _fold(self, draws: HashArray | None, held: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.int8] | None:
         """Folds of the training rows for out-of-fold encoding; -1 for rows held out."""
-        if not self._uses_folds or draws is None:
+        if not self._folds or draws is None:
             return None
-        fold = (draw(draws, np.zeros(len(draws), np.int64), FOLD_SALT) % np.uint64(FOLDS)).astype(np.int8)
+        fold = (draw(draws, np.zeros(len(draws), np.int64), FOLD_SALT) % np.uint64(self._folds)).astype(np.int8)
         if held is not None:
             fold[held] = -1
         return fold
@@ -242,6 +242,20 @@ class Gatherer:
         gathered.sample.append(columns if chosen is None else columns.filter(pa.array(chosen)))
         if fold is not None:
             gathered.sample_folds.append(fold if chosen is None else fold[chosen])
+
+
+def _folds(step: Step) -> int:
+    """In how many folds a step wants the training rows for out-of-fold encoding."""
+    return int(step.params.get("folds", FOLDS)) if step.op == "target_encoder" else 0
+
+
+def with_classes(plan: FeaturePlan, classes: int) -> FeaturePlan:
+    """The plan with the number of classes, which target encoding needs and only the data tells."""
+    steps = [
+        replace(step, params={**step.params, "classes": classes}) if step.op == "target_encoder" else step
+        for step in plan.steps
+    ]
+    return replace(plan, steps=tuple(steps))
 
 
 def _parts(rows: Labelled, held: npt.NDArray[np.bool_] | None) -> PartArray:

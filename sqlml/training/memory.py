@@ -18,6 +18,7 @@ ROW_BYTES = 64
 BASE_BYTES = 150 << 20
 SAMPLE_BYTES = 96 << 20
 DEFAULT_SAMPLE = 200_000  # LightGBM's bin_construct_sample_cnt
+LEAST_SAMPLE = 10_000
 DEFAULT_BINS = 255
 SLACK = 1.1
 ROW_WISE = 2.0  # LightGBM keeps the bins a second time, row by row
@@ -42,7 +43,7 @@ def sample_count(features: int, options: TrainingOptions) -> int:
     asked = options.given.get("bin_construct_sample_cnt")
     if asked is not None:
         return int(asked)
-    return max(min(DEFAULT_SAMPLE, SAMPLE_BYTES // (8 * max(features, 1))), 10_000)
+    return max(min(DEFAULT_SAMPLE, SAMPLE_BYTES // (8 * max(features, 1))), LEAST_SAMPLE)
 
 
 def check_memory(needed: int, limit: int, row_count: int, options: TrainingOptions) -> None:

@@ -21,7 +21,7 @@ from sqlml.training import lightgbm
 from sqlml.training.binning import bin_rows
 from sqlml.training.boosting import Trained, boost
 from sqlml.training.evaluation import Evaluation, evaluate
-from sqlml.training.gather import Gathered, Gatherer
+from sqlml.training.gather import Gathered, Gatherer, with_classes
 from sqlml.training.memory import check_memory, estimate_bytes, sample_count, strip_machine
 from sqlml.training.parameters import class_weights, lightgbm_parameters
 from sqlml.training.progress import Progress, Watch
@@ -88,6 +88,7 @@ def train(
         split_kind = None
         if options.split_method == "group" and layout.split is not None:
             split_kind = require_kind(options.split_column or "", reading.columns[layout.split].sql_type)
+        plan = with_classes(plan, survey.labels.class_count)
         gatherer = Gatherer(plan, layout, survey, options, split_kind)
         gathered = gatherer.run(rows, sample_count(len(plan.features), options), watch)
         statistics = gathered.statistics.finish(gathered.sample)
@@ -95,7 +96,8 @@ def train(
         _check_memory(features, survey, options, limit)
         parameters = lightgbm_parameters(options, survey.labels, features)
         weights = class_weights(options, survey.labels)
-        binned = bin_rows(rows, plan.arguments, gathered, parameters, weights, watch=watch)
+        size = sample_count(len(features), options)
+        binned = bin_rows(rows, plan.arguments, gathered, parameters, weights, sample_size=size, watch=watch)
     trained = boost(binned, parameters, options, watch)
     part, split = (gathered.held_out, "evaluation") if binned.held_out else (gathered.training, "training")
     evaluation = evaluate(survey.labels, part, trained.predictions, split)
