@@ -157,7 +157,7 @@ class Occurrences:
 
     def number(self, hashes: HashArray) -> npt.NDArray[np.int64]:
         """The number of each row among its equals so far."""
-        while 2 * (self._used + len(hashes)) > len(self._keys):
+        while 4 * (self._used + len(hashes)) > 3 * len(self._keys):
             self._grow()
         out = np.empty(len(hashes), np.int64)
         self._used += count_occurrences(hashes, self._keys, self._counts, len(self._keys) - 1, out)

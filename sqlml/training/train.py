@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlml.catalog.records import Fingerprint, NewVersion
 from sqlml.engines.engine import Column, Engine
-from sqlml.errors import MissingColumnError
+from sqlml.errors import EngineError, MissingColumnError
 from sqlml.planning.features import FeaturePlan
 from sqlml.planning.kinds import require_kind
 from sqlml.planning.options import TrainingOptions
@@ -77,6 +77,16 @@ def train(
     ``cancelled`` is asked between batches and between iterations; CancelledError follows a yes.
     """
     watch = Watch(progress, cancelled)
+    try:
+        return _train(engine, source, options, plan, watch)
+    except EngineError:
+        watch.check()  # who cancels also interrupts the engine: what counts is that the user asked for it
+        raise
+
+
+def _train(
+    engine: Engine, source: TrainingSource, options: TrainingOptions, plan: FeaturePlan, watch: Watch
+) -> NewVersion:
     options = resolve_columns(options, engine.columns(source.query), plan)
     layout = Layout.of(tuple(argument.name for argument in plan.arguments), options)
     reading = _plan_reading(engine, source, options, plan)

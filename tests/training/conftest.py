@@ -39,6 +39,7 @@ def fit(engine):
             transform=transform,
             options=FeatureOptions(parsed.categorical_features, parsed.exclude, parsed.reserved_columns),
             dialect=engine.dialect,
+            type_of=lambda sql: engine.columns(f"SELECT {sql} AS v FROM ({query}) AS q")[0].sql_type,
         )
         source = TrainingSource(query, f"CREATE MODEL m AS {query}")
         return train(engine, source, parsed, plan, progress=progress, cancelled=cancelled)

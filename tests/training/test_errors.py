@@ -176,3 +176,19 @@ def test_progress_tells_rows_iterations_and_metric(fit, monkeypatch):
     assert all(event.value > 0 for event in trained)
     assert trained[-1].eta == 0
     assert [event.rows for event in seen if event.phase == "binning"][-1] == 2000
+
+
+def test_an_interrupted_engine_is_a_cancelled_training(fit, engine, monkeypatch):
+    """Whoever cancels from another thread also interrupts the query under way."""
+    asked: list[bool] = []
+
+    def interrupted(*arguments):
+        asked.append(True)
+        raise EngineError("interrupted")
+
+    monkeypatch.setattr(engine, "stream", interrupted)
+    with pytest.raises(CancelledError, match="training was cancelled"):
+        fit("SELECT i AS x, i AS y FROM range(1000) r(i)", label="y", cancelled=lambda: bool(asked))
+    with pytest.raises(EngineError, match="interrupted"):
+        fit("SELECT i AS x, i AS y FROM range(1000) r(i)", label="y")
+    assert not engine.in_transaction()
