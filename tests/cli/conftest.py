@@ -22,6 +22,12 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]|\x1b[=>]|\r")
 
 
 @pytest.fixture
+def program():
+    """The words that start the command."""
+    return COMMAND
+
+
+@pytest.fixture
 def environment(tmp_path):
     return {**os.environ, "PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "xterm"}
 
@@ -53,7 +59,7 @@ class Terminal:
     screen: int
     seen: str = ""
 
-    def until(self, mark, seconds=60):
+    def until(self, mark, seconds=20):
         """What appeared up to the mark, without control sequences."""
         end = time.monotonic() + seconds
         while mark not in self.seen:
@@ -74,8 +80,11 @@ class Terminal:
         os.write(self.screen, text.encode())
 
     def enter(self, text):
-        """Type a line at the prompt, and skip its echo."""
-        self.until("sqlml> ")
+        """Type a line once the prompt stands there and nothing moves any more."""
+        self.until("sqlml>")
+        while select.select([self.screen], [], [], 0.3)[0]:
+            self._read()
+        self.seen = ""
         self.type(text + "\r")
 
     def wait(self):

@@ -12,7 +12,6 @@ import time
 
 import duckdb
 import pytest
-from conftest import COMMAND
 
 TRAIN = "CREATE OR REPLACE MODEL sign OPTIONS (input_label_cols = ['y'], max_iterations = 5) AS TABLE points"
 
@@ -80,8 +79,7 @@ def test_first_error_ends_a_script_and_names_the_place(run, tmp_path):
     (tmp_path / "bad.sql").write_text("SELECT 1 AS a;\n\n-- the culprit\nSELECT *\nFROM nowhere;\nSELECT 2 AS b;\n")
     done = run("-f", "bad.sql", "--format", "csv")
     assert (done.returncode, done.stdout) == (1, "a\n1\n")
-    assert done.stderr.splitlines()[1].startswith("bad.sql:3: ERROR:  Table with name nowhere does not exist")
-    assert "LINE 3: FROM nowhere" in done.stderr
+    assert done.stderr.startswith("bad.sql:3: ERROR:  Table with name nowhere does not exist")
     assert "Traceback" not in done.stderr
 
 
@@ -94,6 +92,8 @@ def test_first_error_ends_a_script_and_names_the_place(run, tmp_path):
         (["-c", "CREATE MODEL m AS SELECT"], 1, ["ERROR:"]),
         (["nowhere.duckdb", "--read-only", "-c", "SELECT 1"], 1, ["there is no database"]),
         (["/", "-c", "SELECT 1"], 1, ["ERROR:"]),
+        (["-o", "no/where.csv", "-c", "SELECT 1"], 1, ["cannot write no/where.csv: No such file or directory"]),
+        (["--format", "csv", "-c", "SELECT error(i::VARCHAR) FROM range(9) AS r(i)"], 1, ["ERROR:  0"]),
         (["-f", "nowhere.sql"], 1, ["cannot read nowhere.sql: No such file or directory"]),
         (["--format", "xml"], 2, ["invalid choice: 'xml'"]),
         (["--nonsense"], 2, ["unrecognized arguments"]),
@@ -108,8 +108,8 @@ def test_what_goes_wrong_is_said_in_words(run, arguments, code, words):
     assert "Error: " not in done.stderr.replace("error: ", "")
 
 
-def test_a_reader_that_leaves_is_no_error(tmp_path, environment):
-    command = [*COMMAND, "--format", "csv", "-c", "FROM range(5000000)"]
+def test_a_reader_that_leaves_is_no_error(tmp_path, environment, program):
+    command = [*program, "--format", "csv", "-c", "FROM range(5000000)"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path, env=environment
     ) as process:
@@ -119,9 +119,9 @@ def test_a_reader_that_leaves_is_no_error(tmp_path, environment):
         assert process.wait(60) == 0
 
 
-def test_interrupt_stops_a_statement(tmp_path, environment):
+def test_interrupt_stops_a_statement(tmp_path, environment, program):
     command = [
-        *COMMAND,
+        *program,
         "-c",
         "SELECT 'begun' AS a",
         "-c",
@@ -140,10 +140,10 @@ def test_interrupt_stops_a_statement(tmp_path, environment):
     assert process.returncode == 130
 
 
-def test_interrupt_stops_training_and_leaves_no_version(run, database, environment):
+def test_interrupt_stops_training_and_leaves_no_version(run, database, environment, program):
     slow = TRAIN.replace("max_iterations = 5", "max_iterations = 1000000, early_stop = FALSE")
     with subprocess.Popen(
-        [*COMMAND, str(database), "-c", slow], stderr=subprocess.PIPE, env=environment, text=True
+        [*program, str(database), "-c", slow], stderr=subprocess.PIPE, env=environment, text=True
     ) as process:
         time.sleep(3)
         os.kill(process.pid, signal.SIGINT)
