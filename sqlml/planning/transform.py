@@ -38,19 +38,24 @@ def plan_transform(
     type_of: TypeOf | None,
     classes: int,
 ) -> FeaturePlan:
-    """The plan of a TRANSFORM; errors carry ``transform`` as their text and a position in it."""
-    planner = _Planner(
-        columns,
-        SelectList(transform, dialect),
-        label=label,
-        options=options,
-        dialect=dialect,
-        type_of=type_of,
-        classes=classes,
-    )
-    for item in planner.items.items():
-        planner.add(item)
-    return planner.plan()
+    """The plan of a TRANSFORM; errors that know a position in it carry ``transform`` as their text."""
+    try:
+        planner = _Planner(
+            columns,
+            SelectList(transform, dialect),
+            label=label,
+            options=options,
+            dialect=dialect,
+            type_of=type_of,
+            classes=classes,
+        )
+        for item in planner.items.items():
+            planner.add(item)
+        return planner.plan()
+    except SqlmlError as error:
+        if error.position is not None:
+            error.text = transform
+        raise
 
 
 @dataclass(frozen=True)
@@ -269,7 +274,6 @@ class _Planner:
                 self._types[source] = self._type_of(source)
             except EngineError as error:
                 error.position = self.items.position(body) + (error.position or 0)
-                error.text = self.items.text
                 raise
         return self._types[source]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pyarrow as pa
@@ -20,7 +22,7 @@ def quote(*parts):
 class Fitted:
     """A fitted transform over the DuckDB relation ``t``."""
 
-    def __init__(self, table, transform, *, label=None, batch=700, options=None, fold=None, classes=0):
+    def __init__(self, table, transform, *, label=None, batch=700, options=None, fold=None, classes=0, late_classes=0):
         self.connection = duckdb.connect()
         self.connection.execute("SET TimeZone = 'UTC'")
         self.connection.register("t", table)
@@ -33,7 +35,13 @@ class Fitted:
             type_of=lambda e: self.connection.execute(f"DESCRIBE SELECT ({e}) AS v FROM t").fetchall()[0][1],
             classes=classes,
         )
-        self.fit = start_fit(self.plan)
+        steps = [
+            replace(step, params={**step.params, "classes": late_classes})
+            if late_classes and step.op == "target_encoder"
+            else step
+            for step in self.plan.steps
+        ]
+        self.fit = start_fit(replace(self.plan, steps=tuple(steps)))
         self.fold = fold
         done = 0
         for block, labels in self.blocks(label, batch):

@@ -52,7 +52,7 @@ def test_numbers_equal_duckdbs_cast(expression):
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
 def test_timestamps_of_every_unit(unit):
-    moments = [dt.datetime(1969, 12, 31, 23, 59, 58), None, dt.datetime(2024, 2, 29, 12)]
+    moments = [dt.datetime.fromisoformat("1969-12-31T23:59:58"), None, dt.datetime.fromisoformat("2024-02-29T12:00")]
     block = block_of(pa.array(moments, pa.timestamp(unit)), "timestamp")
     assert block.raw[0].tolist() == [-2_000_000, 0, 1709208000_000_000]
     assert block.nulls[0].tolist() == [0, 1, 0]

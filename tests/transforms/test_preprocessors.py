@@ -8,6 +8,8 @@ import pytest
 from sklearn import feature_extraction, preprocessing
 from sklearn.impute import SimpleImputer
 
+from udfs.errors import InputMismatchError
+
 ROWS = 3_000
 WORDS = ["red", "green", "blue", "", "żółty", "red green", "a much longer category name", "rare"]
 
@@ -185,6 +187,12 @@ def test_target_encoder_of_many_classes(fit_transform):
     encoder.fit(np.array(table["g"]).reshape(-1, 1), np.array(table["y"]))
     want = encoder.transform(np.array(table["g"]).reshape(-1, 1))
     np.testing.assert_allclose(np.array(list(fitted.apply().values())).T, want, rtol=1e-12)
+
+
+def test_target_encoder_of_many_classes_is_no_number(fit_transform):
+    table = pa.table({"g": ["a", "b", "c"] * 5, "y": [0, 1, 2] * 5})
+    with pytest.raises(InputMismatchError, match="uses a preprocessor that makes one feature a class"):
+        fit_transform(table, "ML.TARGET_ENCODER(g) OVER() + 1 AS g", label="y", late_classes=3)
 
 
 def test_target_encoder_leaves_the_own_fold_out(table, fit_transform):

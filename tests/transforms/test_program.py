@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +65,7 @@ def test_names_can_be_bound_again_and_exchanged():
 def test_scratch_rows_are_used_again():
     a, b, block = numbers_block(50)
     names = ["a", *(f"r{i}" for i in range(300))]
-    steps = tuple(add(left, "b", right) for left, right in zip(names[:-1], names[1:], strict=True))
+    steps = tuple(add(left, "b", right) for left, right in pairwise(names))
     program = Pipeline(NUMBERS, steps, (Feature("r299"),))
     want = a.copy()
     for _ in range(300):

@@ -8,10 +8,30 @@ import pytest
 
 from udfs.columns import raw_block
 from udfs.model import Argument, Feature, Step
-from udfs.transforms import OPERATORS, Pipeline, apply_program
-from udfs.transforms import arithmetic, bag_of_words, bucketize, choice, comparison, dictionary, durations, elementwise
-from udfs.transforms import feature_cross, imputer, label_encoder, logic, membership, normalizer, number_dictionary
-from udfs.transforms import one_hot_encoder, polynomial_expand, scaling, target_encoder
+from udfs.transforms import (
+    OPERATORS,
+    Pipeline,
+    apply_program,
+    arithmetic,
+    bag_of_words,
+    bucketize,
+    choice,
+    comparison,
+    dictionary,
+    durations,
+    elementwise,
+    feature_cross,
+    imputer,
+    label_encoder,
+    logic,
+    membership,
+    normalizer,
+    number_dictionary,
+    one_hot_encoder,
+    polynomial_expand,
+    scaling,
+    target_encoder,
+)
 from udfs.transforms.dictionary import texts
 
 ARGUMENTS = (

@@ -121,6 +121,7 @@ class Fit:
             self._places = {}
             for index, planned in enumerate(self._plan.steps):
                 step = planned
+                _refuse_expanded(planned, known)
                 if index in self._fitting:
                     self._places[index] = len(steps)
                     step = _learned_step(planned, self._fitting[index].fitter.finish())
@@ -213,6 +214,15 @@ def _learned_step(planned: Step, learned: Learned) -> Step:
         return replace(planned, params=learned.params)
     outputs = tuple(f"{planned.outputs[0]}_{suffix}" for suffix in learned.suffixes)
     return replace(planned, params=learned.params, outputs=outputs)
+
+
+def _refuse_expanded(planned: Step, known: dict[str, list[Feature]]) -> None:
+    """Only a copy can follow a register that has become several, or none."""
+    if planned.op != "copy" and any(len(known.get(name, [name])) != 1 for name in planned.inputs):
+        raise InputMismatchError(
+            "an expression of TRANSFORM uses a preprocessor that makes one feature a class or category",
+            hint="Take the preprocessor out of the expression and give it a name of its own.",
+        )
 
 
 def _note_outputs(step: Step, planned: Step, known: dict[str, list[Feature]]) -> None:
