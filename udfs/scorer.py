@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.blas import defer_blas
 from udfs.columns import BLOCK_ROWS, raw_block, slot_count
 from udfs.errors import InputMismatchError
 from udfs.forest.nodes import build_forest_image
@@ -26,6 +27,8 @@ from udfs.model import Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
 
 FloatArray = npt.NDArray[np.float64]
+
+defer_blas()
 
 # Words of a scorer's head; places are byte offsets into a workspace.
 PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)

@@ -40,6 +40,17 @@ result = connection.execute("SELECT ml_predict('sha256:{hash}', t) FROM t")
 print(len(result.fetchmany(10)))
 {ending}
 """
+
+
+def test_scoring_leaves_scipy_alone_and_linear_algebra_intact():
+    done = run(
+        "import udfs.duckdb.plan, sys; from udfs.duckdb.fill import filler_address; filler_address('int32');"
+        " print('scipy.linalg' in sys.modules); import numba, numpy as np;"
+        " print(numba.njit(lambda a: np.dot(a, a))(np.eye(2)).sum())"
+    )
+    assert (done.stdout, done.stderr, done.returncode) == ("False\n2.0\n", "", 0)
+
+
 ENDINGS = {
     "an open stream": "",
     "a closed connection": "connection.close()",
