@@ -62,22 +62,28 @@ def plan_words(
     slots = slot_offsets(call.model.arguments)
     for index, column in enumerate(columns):
         record = native.RECORDS + native.RECORD_WORDS * index
-        words[record + native.POSITION] = column.position
-        words[record + native.FILL] = filler_address(column.filler)
         words[record + native.RAW_AT] = 8 * BLOCK_ROWS * slots[index]
         words[record + native.NULLS_AT] = scorer.nulls_at + BLOCK_ROWS * index
-        words[record + native.SETTING], words[record + native.POINTER] = column.setting, column.pointer
-        if column.powers is not None:
-            words[record + native.POINTER], words[record + native.SETTING] = map(_bits, column.powers)
-        if column.filler == "uuid":
-            words[record + native.POINTER], words[record + native.IN_STATE] = text_at, 1
-            text_at += UUID_ROOM * BLOCK_ROWS
-        elif column.filler.startswith("enum"):
-            table = _word_table(column.words)
-            kept.append(table)
-            words[record + native.POINTER] = ctypes.addressof(table[0])
+        kept.append(_describe(words, record, column, text_at))
+        text_at += UUID_ROOM * BLOCK_ROWS if column.filler == "uuid" else 0
     words[PLAN_STATE] = _aligned(text_at)
     return words, tuple(kept)
+
+
+def _describe(words: list[int], record: int, column: Column, text_at: int) -> Any:
+    """Write how a column is read into its record; returns what the record points into."""
+    words[record + native.POSITION] = column.position
+    words[record + native.FILL] = filler_address(column.filler)
+    words[record + native.SETTING], words[record + native.POINTER] = column.setting, column.pointer
+    if column.powers is not None:
+        words[record + native.POINTER], words[record + native.SETTING] = map(_bits, column.powers)
+    if column.filler == "uuid":
+        words[record + native.POINTER], words[record + native.IN_STATE] = text_at, 1
+    if not column.filler.startswith("enum"):
+        return None
+    table = _word_table(column.words)
+    words[record + native.POINTER] = ctypes.addressof(table[0])
+    return table
 
 
 def _aligned(size: int) -> int:
