@@ -93,7 +93,7 @@ def choose(emitter: Emitter, condition: str, first: Value, second: Value) -> Val
     if shape is None:
         raise NotPortableError(f"a choice of {first.type.base}")
     register = emitter.emit(f"{shape}_choice", (condition, first.register, second.register))
-    return Value(register, first.type, units=first.units)
+    return Value(register, first.type, units=first.units or second.units)  # NULL is in any units
 
 
 def is_null(emitter: Emitter, value: Value) -> str:
