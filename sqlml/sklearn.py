@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from functools import cached_property
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -75,12 +75,7 @@ class _SqlmlEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         tags.input_tags.allow_nan = True
         return tags
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Without the scorer, which holds memory of this process."""
-        return {name: value for name, value in super().__getstate__().items() if name != "_scorer"}
-
     def _fit(self, rows: pa.Table, label: pa.Array, weights: Any) -> None:
-        self.__dict__.pop("_scorer", None)
         names = [*rows.column_names]
         options: dict[str, Any] = {"input_label_cols": [_fresh("label", names)], "model_type": self._model_type}
         rows = rows.append_column(options["input_label_cols"][0], label)
@@ -100,13 +95,6 @@ class _SqlmlEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has 
         if isinstance(self.random_state, int | np.integer):
             return int(self.random_state)
         return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    @cached_property
-    def _scorer(self) -> Scorer:
-        from udfs.artifact import read_artifact  # noqa: PLC0415 - loads the compiler, which fitting elsewhere does not need
-        from udfs.scorer import build_scorer  # noqa: PLC0415 - the same
-
-        return build_scorer(read_artifact(self.artifact_))
 
     def _batch(self, rows: Any) -> pa.RecordBatch:
         check_is_fitted(self, "artifact_")
@@ -133,11 +121,13 @@ class SqlmlClassifier(ClassifierMixin, _SqlmlEstimator):  # type: ignore[misc]
 
     def predict_proba(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """The probability of each class, in the order of ``classes_``."""
-        return np.asarray(self._scorer.probabilities(self._batch(X)).T)
+        batch = self._batch(X)
+        return np.asarray(_scorer(self.artifact_).probabilities(batch).T)
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """The most probable class."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        chosen = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[chosen])
 
 
 class SqlmlRegressor(RegressorMixin, _SqlmlEstimator):  # type: ignore[misc]
@@ -155,7 +145,17 @@ class SqlmlRegressor(RegressorMixin, _SqlmlEstimator):  # type: ignore[misc]
 
     def predict(self, X: Any) -> np.ndarray[Any, Any]:  # noqa: N803
         """The predicted value of each row."""
-        return np.asarray(self._scorer.predict(self._batch(X)))
+        batch = self._batch(X)
+        return np.asarray(_scorer(self.artifact_).predict(batch))
+
+
+@lru_cache(maxsize=16)
+def _scorer(artifact: bytes) -> Scorer:
+    """The artifact made ready to score; the images live in this process only, never in a pickle."""
+    from udfs.artifact import read_artifact  # noqa: PLC0415 - loads the compiler, which fitting elsewhere does not need
+    from udfs.scorer import build_scorer  # noqa: PLC0415 - the same
+
+    return build_scorer(read_artifact(artifact))
 
 
 def _train(rows: pa.Table, options: dict[str, Any], database: str | None, model_name: str) -> bytes:
@@ -182,7 +182,8 @@ def _features(estimator: BaseEstimator, rows: Any, *, reset: bool) -> pa.Table:
             raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
         _refuse_infinity(table)
         return table.select([name for name in table.column_names if not name.startswith("__index_level_")])
-    matrix = validate_data(estimator, rows, reset=reset, dtype=np.float64, ensure_all_finite="allow-nan")
+    checks = {"dtype": np.float64, "ensure_all_finite": "allow-nan", "ensure_min_samples": 2 if reset else 1}
+    matrix = validate_data(estimator, rows, reset=reset, **checks)
     return pa.table({f"x{i}": pa.array(np.ascontiguousarray(matrix[:, i])) for i in range(matrix.shape[1])})
 
 

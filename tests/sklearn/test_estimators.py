@@ -20,7 +20,6 @@ from sqlml.sklearn import SqlmlClassifier, SqlmlRegressor
 # What LightGBM itself, and its own estimators, do not promise.
 NOT_EQUIVALENT = "bins and the minimum of rows a leaf count rows, not weights, so a weight of 2 is not the row twice"
 EXPECTED = {
-    "check_sample_weight_equivalence_on_dense_data": NOT_EQUIVALENT,
     "check_sample_weight_equivalence_on_sparse_data": NOT_EQUIVALENT,
 }
 
