@@ -24,7 +24,7 @@ from sqlml.planning.visible import VisibleColumns, in_scope, visible_columns
 from udfs.model import Model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Found:
     """A model's version as the statement sees it, and the reference under which the scorers know it."""
 
@@ -32,6 +32,7 @@ class Found:
     model: Model
     reference: str
     pinned: bool  # named with @, so that it cannot change under a stored text
+    alias: str | None = None  # where it is named by one
     threshold: float | None = None  # of the model's options, for binary models
 
 

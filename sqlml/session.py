@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlml.callers import calling_frame
 from sqlml.catalog.store import Store
+from sqlml.engines.interrupts import stopped_by_ctrl_c
 from sqlml.errors import EngineError, SqlmlError
 from sqlml.language.parser import parse, parse_each
 from sqlml.language.statements import DescribeModel, EngineStatement, ModelName, Statement
@@ -102,7 +103,8 @@ class Session:
 
     def _run_statement(self, text: str, statement: Statement, parameters: Any) -> LocalResult | None:
         if not isinstance(statement, EngineStatement):
-            return HANDLERS[type(statement)](self, statement, text)
+            with stopped_by_ctrl_c(self.engine.interrupt):
+                return HANDLERS[type(statement)](self, statement, text)
         if not has_work(statement):
             self.pass_through(statement.span.of(text), parameters)
             return None
@@ -168,7 +170,7 @@ class Session:
         reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
         self._tell_nulls(version, model)
         threshold = version.model.options.get("threshold") if model.task == "binary" else None
-        return Found(version, model, reference, pinned=name.version is not None, threshold=threshold)
+        return Found(version, model, reference, pinned=name.version is not None, alias=name.alias, threshold=threshold)
 
     def _load(self, version: VersionRecord) -> None:
         if not version.has_artifact or not self.instance.has(version.artifact_hash):

@@ -99,7 +99,9 @@ def _type_of(session: Session, query: str, expression: str) -> str:
     """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
     head = "SELECT "
     try:
-        return session.columns_of(f"{head}{expression}\n FROM (\n{query}\n) AS {session.quote('training data')}")[0].sql_type
+        return session.columns_of(f"{head}{expression}\n FROM (\n{query}\n) AS {session.quote('training data')}")[
+            0
+        ].sql_type
     except EngineError as error:
         inside = error.position is not None and 0 <= error.position - len(head) < len(expression)
         error.position = error.position - len(head) if inside and error.position is not None else None

@@ -39,7 +39,9 @@ def run_with_calls(
         stored=statement.stores is not None,
     )
     sql, offsets = rewriter.rewrite()
-    models = list({found.version.artifact_hash: found for found in rewriter.used.values()}.values())
+    models = list(
+        {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}.values()
+    )
     if lazily:
         return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql))
 
@@ -96,6 +98,7 @@ def _blame_model(session: Session, statement: EngineStatement, error: EngineErro
 def _record(session: Session, statement: EngineStatement, text: str, models: list[Found]) -> None:
     """Remember which models a view or macro uses, so that a change of signature or a DROP can name it."""
     database, schema, name = session.engine.place(statement.stored_name)
+    session.store.forget_view(database, schema, name)
     for found in models:
         view = RecordedView(
             kind=statement.stores or "view",
@@ -104,6 +107,7 @@ def _record(session: Session, statement: EngineStatement, text: str, models: lis
             name=name,
             version=found.version.version if found.pinned else None,
             statement=statement.span.of(text),
+            alias=found.alias,
         )
         session.store.record_view(found.version.model, view)
 
@@ -112,7 +116,8 @@ def _explained(session: Session, models: list[Found]) -> LocalResult:
     """The engine's plan and one line a model: version, scorer, columns read, trees."""
     plan = session.native.fetchall()
     lines = [(key, value) for key, value in plan]
-    lines += [("sqlml", explain_line(session, found)) for found in models]
+    by_version = {(found.version.model.model_id, found.version.version): found for found in models}
+    lines += [("sqlml", explain_line(session, found)) for found in by_version.values()]
     return LocalResult.of([("explain_key", pa.string()), ("explain_value", pa.string())], lines)
 
 

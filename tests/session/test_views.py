@@ -182,3 +182,13 @@ def test_view_on_a_renamed_file(database, tmp_path):
     database.rename(moved)
     with duckdb.connect(str(moved)) as plain:
         assert plain.execute("FROM scored").fetchone() == (3000,)
+
+
+def test_view_on_an_alias_keeps_the_alias_alive(con):
+    con.execute("ALTER MODEL worth SET ALIAS champion = 1")
+    con.execute("CREATE VIEW two AS SELECT PREDICT(worth, *) - PREDICT(worth@champion, *) AS d FROM churn")
+    with pytest.raises(DependencyError, match="alias"):
+        con.execute("ALTER MODEL worth DROP ALIAS champion")
+    assert con.execute("SELECT count(*) FROM sqlml.model_views WHERE view_name = 'two'").fetchone() == (2,)
+    con.execute("CREATE OR REPLACE VIEW two AS SELECT 0 AS d")
+    con.execute("ALTER MODEL worth DROP ALIAS champion")
