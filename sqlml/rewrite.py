@@ -47,7 +47,7 @@ class Surroundings(Protocol):
 
     def facts(self, found: Found) -> VersionFacts: ...
 
-    def notice(self, text: str) -> None: ...
+    def tell_nulls(self, found: Found) -> None: ...
 
 
 TableFunction = Callable[["Rewriter", TableCall], str]
@@ -147,6 +147,8 @@ class Rewriter:
         return self.used[call.span]
 
     def scored(self, found: Found) -> Scored:
+        """The model as it stands in generated SQL, for a call that scores rows."""
+        self.session.tell_nulls(found)
         return Scored(found.model, found.reference, self.session.quote, substitute)
 
     def visible(self, call: Call) -> VisibleColumns:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from sqlml.training.progress import Progress
     from udfs.duckdb.references import Names
     from udfs.duckdb.registry import Instance
-    from udfs.model import Model
 
 # Statements after which an unqualified name may lead elsewhere, and those that end a transaction.
 MOVES_NAMES = frozenset({"USE", "SET", "RESET", "ATTACH", "DETACH", "PRAGMA"})
@@ -168,7 +167,6 @@ class Session:
         self._load(version)
         model = self.instance.model(version.artifact_hash)
         reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
-        self._tell_nulls(version, model)
         threshold = version.model.options.get("threshold") if model.task == "binary" else None
         return Found(version, model, reference, pinned=name.version is not None, alias=name.alias, threshold=threshold)
 
@@ -176,11 +174,13 @@ class Session:
         if not version.has_artifact or not self.instance.has(version.artifact_hash):
             self.instance.put(version.artifact_hash, self.store.artifact(version))
 
-    def _tell_nulls(self, version: VersionRecord, model: Model) -> None:
+    def tell_nulls(self, found: Found) -> None:
+        """Say once which features of a model score a NULL as 0."""
+        version = found.version
         if version.artifact_hash in self._told:
             return
         self._told.add(version.artifact_hash)
-        zero = scores_null_as_zero(model)
+        zero = scores_null_as_zero(found.model)
         if zero:
             shown = ", ".join(zero[:5]) + (f" and {len(zero) - 5} more" if len(zero) > 5 else "")
             self.notice(
