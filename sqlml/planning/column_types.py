@@ -31,7 +31,7 @@ def column_type(sql_type: str) -> SqlType:
         if match is None:
             raise NotPortableError("a decimal of unknown scale")
         return decimal(int(match.group(1) or 0))
-    if base == "UUID" or kind is None or base == "BIGNUM":
+    if base == "UUID" or kind is None:
         raise NotPortableError(f"a column of type {sql_type}")
     if base in ("TIME", "TIME WITHOUT TIME ZONE"):
         return SqlType("time")

@@ -8,6 +8,7 @@ import pytest
 from sklearn import feature_extraction, preprocessing
 from sklearn.impute import SimpleImputer
 
+from sqlml.planning.features import FeatureOptions
 from udfs.errors import InputMismatchError
 
 ROWS = 3_000
@@ -305,3 +306,16 @@ def test_expressions_around_and_inside_preprocessors(table, fit_transform):
     np.testing.assert_array_equal(got["b"], lengths / lengths.max())
     shapes = np.array(table["shape"].to_pylist())
     np.testing.assert_array_equal(got["c"], np.where(shapes == "long", 0, table["x"].to_numpy()))
+
+
+def test_dictionaries_fold_rare_levels(fit_transform, monkeypatch):
+    monkeypatch.setattr("udfs.transforms.dictionary.LEVEL_LIMIT", 3)
+    monkeypatch.setattr("udfs.transforms.number_dictionary.LEVEL_LIMIT", 2)
+    table = pa.table({"s": list("aaabbcddddef"), "n": [1, 1, 1, 2, 2, 3, 4, 4, 4, 4, 5, 6]})
+    fitted = fit_transform(table, None, options=FeatureOptions(categorical_features=("n",)))
+    assert fitted.features[0].levels == ("d", "a", "b")
+    assert fitted.features[1].levels == ("4", "1")
+    assert fitted.fit.folded_levels() == {"s": 3, "n": 4}
+    got = fitted.apply()
+    assert got["s"].tolist() == [1, 1, 1, 2, 2, -1, 0, 0, 0, 0, -1, -1]
+    assert got["n"].tolist() == [1, 1, 1, -1, -1, -1, 0, 0, 0, 0, -1, -1]

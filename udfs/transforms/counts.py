@@ -46,6 +46,10 @@ class TextCounter:
         self._waiting = 0
         return merged
 
+    def distinct(self) -> int:
+        """How many different texts there were."""
+        return int(self._merge().num_rows)
+
     def most_frequent(self, limit: int | None = None) -> tuple[list[str], list[int]]:
         """Texts and counts, most frequent first, ties by UTF-8 bytes."""
         table = self._merge()

@@ -110,7 +110,8 @@ class _Fitter:
         null_code = len(levels) if self._counter.nulls else -1
         if self._step.params.get("impute") and levels:
             null_code = 0
-        return Learned({**texts("levels", levels), "null_code": null_code})
+        dropped = self._counter.distinct() - len(levels)
+        return Learned({**texts("levels", levels), "null_code": null_code}, dropped=dropped)
 
 
 DICTIONARY = Operator(_shapes, _encode, dictionary, _Fitter, _describe)

@@ -65,6 +65,7 @@ class Fit:
         self._probe = self._build_probe()
         self._image = build_program_image(self._probe)
         self._places: dict[int, int] = {}
+        self._folded: dict[str, int] = {}
         self._result: tuple[tuple[Step, ...], tuple[Feature, ...]] | None = None
         self._training: _Training | None = None
 
@@ -124,7 +125,10 @@ class Fit:
                 _refuse_expanded(planned, known)
                 if index in self._fitting:
                     self._places[index] = len(steps)
-                    step = _learned_step(planned, self._fitting[index].fitter.finish())
+                    learned = self._fitting[index].fitter.finish()
+                    step = _learned_step(planned, learned)
+                    if learned.dropped:
+                        self._folded[planned.outputs[0]] = learned.dropped
                 elif planned.op == "copy":
                     steps.extend(_copies(planned, known))
                     continue
@@ -138,6 +142,14 @@ class Fit:
             _require_distinct(features)
             self._result = tuple(steps), tuple(features)
         return self._result
+
+    def folded_levels(self) -> dict[str, int]:
+        """By feature, how many levels beyond the limit of a dictionary were left out; for a notice."""
+        _, features = self.finish()
+        final = {step.inputs[0]: step.outputs[0] for step in self._plan.steps if step.op == "copy"}
+        names = {feature.name for feature in features}
+        found = {final.get(name, name): count for name, count in self._folded.items()}
+        return {name: count for name, count in found.items() if name in names}
 
     def apply_training(self, block: RawBlock, fold: FoldArray | None = None) -> FloatArray:
         """Features of training rows; where ``fold`` is not negative, target encodings leave the row's own fold out."""

@@ -106,7 +106,7 @@ class _Fitter:
         kept = np.sort(ranked)
         null_code = len(kept) if self._counter.missing else -1
         params = {"values": values[kept], "codes": codes[kept], "null_code": null_code}
-        return Learned(params)
+        return Learned(params, dropped=len(values) - len(kept))
 
 
 NUMBER_DICTIONARY = Operator(_shapes, _encode, number_dictionary, _Fitter, _describe)

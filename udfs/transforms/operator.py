@@ -51,6 +51,7 @@ class Learned:
 
     params: Params
     suffixes: tuple[str, ...] | None = None
+    dropped: int = 0  # levels beyond a limit, which score as unseen
 
 
 @dataclass(frozen=True)

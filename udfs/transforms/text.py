@@ -30,28 +30,19 @@ def load_tail(address, length):
 
 
 @kernel
-def mix(state, word):
-    """The state of a hash, with one more word."""
-    state = (state ^ word) * MULTIPLIER
-    return state ^ (state >> np.uint64(29))
-
-
-@kernel
-def extend_hash(state, address, length):
-    """The hash so far, continued over the bytes at an address; the length counts, so that pieces do not run together."""
+def text_hash(address, length):
+    """The hash of a text, for tables only: no artifact depends on it. One function, as each costs a compilation."""
+    state = SEED
     whole = length >> 3
     data = view(address, np.uint64, whole)
     for i in range(whole):
-        state = mix(state, data[i])
+        state = (state ^ data[i]) * MULTIPLIER
+        state ^= state >> np.uint64(29)
     if length & 7:
-        state = mix(state, load_tail(address + whole * 8, length & 7))
-    return mix(state, np.uint64(length))
-
-
-@kernel
-def text_hash(address, length):
-    """The hash of a text, for tables only: no artifact depends on it."""
-    return extend_hash(SEED, address, length)
+        state = (state ^ load_tail(address + whole * 8, length & 7)) * MULTIPLIER
+        state ^= state >> np.uint64(29)
+    state = (state ^ np.uint64(length)) * MULTIPLIER
+    return state ^ (state >> np.uint64(29))
 
 
 @kernel
