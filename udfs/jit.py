@@ -243,6 +243,43 @@ def view(typing_context, address, dtype, shape):
 
 
 @intrinsic
+def peek(typing_context, address, dtype, index):
+    """The value of this type at an address, or ``index`` values after it: an array's element for a fraction of its price."""
+
+    def codegen(context, builder, signature, arguments):
+        at = builder.inttoptr(arguments[0], context.get_data_type(dtype.dtype).as_pointer())
+        value = builder.load(builder.gep(at, [arguments[2]]))
+        value.align = 1
+        return context.data_model_manager[dtype.dtype].from_data(builder, value)
+
+    return dtype.dtype(types.int64, dtype, types.int64), codegen
+
+
+@intrinsic
+def poke(typing_context, address, dtype, index, value):
+    """Put a value of this type at an address, or ``index`` values after it."""
+
+    def codegen(context, builder, signature, arguments):
+        at = builder.inttoptr(arguments[0], context.get_data_type(dtype.dtype).as_pointer())
+        data = context.data_model_manager[dtype.dtype].as_data(builder, arguments[3])
+        builder.store(data, builder.gep(at, [arguments[2]])).align = 1
+        return context.get_dummy_value()
+
+    return types.void(types.int64, dtype, types.int64, dtype.dtype), codegen
+
+
+@intrinsic
+def word(typing_context, address, number):
+    """An int64 of a record or of an image's head."""
+
+    def codegen(context, builder, signature, arguments):
+        at = builder.inttoptr(arguments[0], ir.IntType(64).as_pointer())
+        return builder.load(builder.gep(at, [arguments[1]]))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
 def address_of(typing_context, array):
     """The address of an array's first element, as an integer."""
 
