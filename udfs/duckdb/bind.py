@@ -176,14 +176,12 @@ def _spelled(label: bool | float | str) -> str:
 
 def _as_number(name: str, model: Model) -> str | None:
     """The spelling of a numeric class that is written otherwise: 1 for 1.0."""
-    for label in model.label.classes:
-        if isinstance(label, (int, float)) and not isinstance(label, bool):
-            try:
-                if float(name) == label:
-                    return str(label)
-            except ValueError:
-                return None
-    return None
+    try:
+        number = float(name)
+    except ValueError:
+        return None
+    numeric = [x for x in model.label.classes if isinstance(x, (int, float)) and not isinstance(x, bool)]
+    return next((str(label) for label in numeric if label == number), None)
 
 
 def match_columns(call: Call, types: Sequence[DuckType]) -> tuple[bool, list[Column]]:
