@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlml.engines.engine import Column
-from sqlml.errors import DataError, OptionValueError, UnsupportedTypeError
+from sqlml.errors import DataError, DuplicateColumnError, OptionValueError, UnsupportedTypeError
 from sqlml.planning.kinds import base_type, require_kind
 from udfs.model import Argument, Feature, Input, Kind, Step
 
@@ -103,16 +103,16 @@ def plan_features(
 
 
 def _require_distinct(columns: Sequence[Column]) -> None:
-    seen: dict[str, str] = {}
+    seen: set[str] = set()
     for column in columns:
         if not column.name:
             raise DataError("training query has a column without a name", hint="Give it one with AS.")
-        other = seen.setdefault(column.name.casefold(), column.name)
-        if other is not column.name:
-            raise DataError(
+        if column.name.casefold() in seen:
+            raise DuplicateColumnError(
                 f'training query has two columns called "{column.name}"',
                 hint="Rename one with AS, or leave it out with SELECT * EXCLUDE.",
             )
+        seen.add(column.name.casefold())
 
 
 def _resolve(names: Iterable[str], columns: Sequence[Column], option: str) -> set[str]:
@@ -199,7 +199,7 @@ def require_distinct_features(features: Iterable[Feature]) -> None:
     seen = set()
     for feature in features:
         if feature.name.casefold() in seen:
-            raise DataError(
+            raise DuplicateColumnError(
                 f'two features would be called "{feature.name}"',
                 hint=f'Rename column "{feature.source}" with AS, or leave one out with OPTIONS (exclude = [...]).',
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import view
+from udfs.jit import kernel, view
 from udfs.model import Step
 from udfs.transforms.counts import TextCounter
 from udfs.transforms.dictionary import texts, texts_param
@@ -20,12 +20,33 @@ from udfs.transforms.tokens import check_tokens, display, next_token, ngram_text
 from udfs.transforms.vocabulary import OUTPUT_LIMIT, chosen_texts, in_byte_order, kept_settings, suffixes
 
 
-def bag_of_words(params, rows, n):
-    """``params``: mask, terms, separator, low, high, presence only, table; ``rows``: text, one out a term."""
+@kernel
+def count_terms(params, rows, address, length, i):
+    """Find the n-grams of the text of row i among the terms, and count them in their rows."""
     head = view(params, np.int64, 6)
     mask, count, separator, low, high, presence = head[0], head[1], head[2], head[3], head[4], head[5]
     table = params + 48
     blob = table + (mask + 1) * 32
+    row = view(rows, np.int64, 3 + count)
+    start = 0
+    while start <= length:
+        end = start
+        after = next_token(address, length, start, separator)
+        for size in range(1, high + 1):
+            end = next_token(address, length, end, separator)
+            code = find_text(table, mask, blob, address + start, end - start) if size >= low else np.int64(-1)
+            if 0 <= code < count:
+                term = view(row[3 + code], np.float64, i + 1)
+                term[i] = 1.0 if presence else term[i] + 1.0
+            end += 1
+            if end > length:
+                break
+        start = after + 1
+
+
+def bag_of_words(params, rows, n):
+    """``params``: mask, terms, separator, low, high, presence only, table; ``rows``: text, one out a term."""
+    count = view(params, np.int64, 2)[1]
     row = view(rows, np.int64, 3 + count)
     addresses = view(row[0], np.int64, n)
     lengths = view(row[1], np.int64, n)
@@ -35,25 +56,8 @@ def bag_of_words(params, rows, n):
         for i in range(n):
             out[i] = 0.0
     for i in range(n):
-        length = lengths[i]
-        if nulls[i] or length == 0:
-            continue
-        address = addresses[i]
-        start = 0
-        while start <= length:
-            end = start
-            after = next_token(address, length, start, separator)
-            for size in range(1, high + 1):
-                end = next_token(address, length, end, separator)
-                if size >= low:
-                    code = find_text(table, mask, blob, address + start, end - start)
-                    if 0 <= code < count:
-                        term = view(row[3 + code], np.float64, n)
-                        term[i] = 1.0 if presence else term[i] + 1.0
-                end += 1
-                if end > length:
-                    break
-            start = after + 1
+        if nulls[i] == 0 and lengths[i] > 0:
+            count_terms(params, rows, addresses[i], lengths[i], i)
 
 
 def bag_of_words_reference(values: list[str | None], vocabulary: list[str], separator: str, low: int, high: int):

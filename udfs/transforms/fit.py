@@ -125,10 +125,7 @@ class Fit:
                 _refuse_expanded(planned, known)
                 if index in self._fitting:
                     self._places[index] = len(steps)
-                    learned = self._fitting[index].fitter.finish()
-                    step = _learned_step(planned, learned)
-                    if learned.dropped:
-                        self._folded[planned.outputs[0]] = learned.dropped
+                    step = self._learned(index, planned)
                 elif planned.op == "copy":
                     steps.extend(_copies(planned, known))
                     continue
@@ -142,6 +139,12 @@ class Fit:
             _require_distinct(features)
             self._result = tuple(steps), tuple(features)
         return self._result
+
+    def _learned(self, index: int, planned: Step) -> Step:
+        learned = self._fitting[index].fitter.finish()
+        if learned.dropped:
+            self._folded[planned.outputs[0]] = learned.dropped
+        return _learned_step(planned, learned)
 
     def folded_levels(self) -> dict[str, int]:
         """By feature, how many levels beyond the limit of a dictionary were left out; for a notice."""
