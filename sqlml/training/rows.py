@@ -80,11 +80,13 @@ class Rows:
         else:
             yield from self._engine.stream(self._sql, BATCH_ROWS)
 
-    def columns(self, names: list[str], places: list[int]) -> Iterator[list[pa.Array[Any]]]:
-        """Some columns of all rows; an engine that runs the query again reads no others."""
+    def columns(self, places: list[int], count: int) -> Iterator[list[pa.Array[Any]]]:
+        """Some of the ``count`` columns of all rows; an engine that runs the query again reads no others."""
         if self._kept is None and self._spool is None:
-            quoted = ", ".join(map(self._engine.quote, names))
-            sql = f"SELECT {quoted} FROM ({self._sql}) AS {self._engine.quote('training columns')}"
+            # Columns get names of their own: an argument and a computed label may share one.
+            wanted = ", ".join(f"c{place}" for place in places)
+            names = ", ".join(f"c{place}" for place in range(count))
+            sql = f"SELECT {wanted} FROM ({self._sql}) AS training_columns({names})"
             for batch in self._engine.stream(sql, BATCH_ROWS):
                 yield batch.columns
         else:

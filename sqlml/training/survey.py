@@ -86,7 +86,7 @@ def survey_rows(rows: Rows, layout: Layout, options: TrainingOptions, label_type
 
 def _columns(rows: Rows, layout: Layout, places: list[int], watch: Watch) -> Iterator[list[pa.Array[Any]]]:
     done = 0
-    for columns in rows.columns([layout.names[place] for place in places], places):
+    for columns in rows.columns(places, len(layout.names)):
         done += len(columns[0])
         watch.rows("reading", done, rows.row_count)
         yield columns

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from sqlml.training import rows as training_rows
 from udfs.columns import raw_block
 from udfs.forest.text import format_lightgbm
 from udfs.transforms.program import apply_program
@@ -91,6 +92,14 @@ def test_held_out_rows_teach_the_transform_nothing(fit, model_of):
     scale = apply_program(model, raw_block(pa.record_batch({"x": [899.0], "s": ["early"]}), model.arguments))
     assert scale[0, 0] == 1.0
     assert model.features[1].levels == ("early",)
+
+
+@pytest.mark.parametrize("limit", [1_000, 1 << 20])
+def test_computed_label(limit, fit, connection, monkeypatch):
+    monkeypatch.setattr(training_rows, "KEPT_BYTES", limit)
+    connection.execute("CREATE TABLE v AS SELECT i % 10 AS x, i AS y FROM range(3000) r(i)")
+    version = fit("FROM v", label="y", transform="x, y % 2 = 0 AS y", max_iterations=2)
+    assert version.evaluation["classes"] == [False, True]
 
 
 def test_many_features_are_sampled_thinner(fit, model_of, monkeypatch):
