@@ -215,10 +215,10 @@ class _Planner:
                 raise NotPortableError(self._dialect)
         try:
             node = sqlglot.parse_one(source, dialect=self._dialect)
-        except SqlglotError as error:
+            compiler = Compiler(self.emitter, lambda column: self._column_value(column, body), self._options.time_zone)
+            return compiler.compile(node)
+        except (SqlglotError, RecursionError) as error:
             raise NotPortableError(source) from error
-        compiler = Compiler(self.emitter, lambda column: self._column_value(column, body), self._options.time_zone)
-        return compiler.compile(node)
 
     def _column_value(self, node: exp.Column, body: Range) -> Value:
         if node.args.get("table"):
@@ -272,7 +272,7 @@ class _Planner:
         if source not in self._types:
             try:
                 self._types[source] = self._type_of(source)
-            except EngineError as error:
+            except (EngineError, TransformError) as error:
                 error.position = self.items.position(body) + (error.position or 0)
                 raise
         return self._types[source]
