@@ -35,13 +35,15 @@ if TYPE_CHECKING:
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
+_PACKAGE = Path(__file__).resolve().parent
+
+
 @cache
 def source_hash() -> str:
     """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
     digest = hashlib.sha256()
-    package = Path(__file__).resolve().parent
-    for path in sorted(package.rglob("*.py")):
-        digest.update(f"{path.relative_to(package).as_posix()}\0".encode())
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
         digest.update(path.read_bytes())
     digest.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
     return digest.hexdigest()[:24]
@@ -141,10 +143,15 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
         self._cache_file = _Files(self._cache_path, self._impl.filename_base, source_hash())
 
 
+def _is_cached(function: Callable[..., Any]) -> bool:
+    """Only what the hash of sources vouches for is cached."""
+    return cache_directory() is not None and Path(function.__code__.co_filename).resolve().is_relative_to(_PACKAGE)
+
+
 def kernel(function: Callable[..., Any]) -> Any:
     """Compile a function to machine code at its first call with each signature, with the options all kernels share."""
     dispatcher = numba.njit(**OPTIONS)(function)
-    if cache_directory() is not None:
+    if _is_cached(function):
         dispatcher._cache = _KernelCache(dispatcher.py_func)  # noqa: SLF001 - what cache=True does, with another place
     return dispatcher
 
@@ -155,7 +162,7 @@ def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
     def compile_callback(function: Callable[..., Any]) -> Any:
         arguments, result = sigutils.normalize_signature(signature)
         compiled = CFunc(function, (arguments, result), locals={}, options=dict(OPTIONS))
-        if cache_directory() is not None:
+        if _is_cached(function):
             compiled._cache = _KernelCache(function)  # noqa: SLF001 - as in kernel()
         compiled.compile()
         return compiled
