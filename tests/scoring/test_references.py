@@ -77,3 +77,12 @@ def test_ambiguity_by_case():
     assert find_hash(parse_reference("MODEL"), names) == "2"
     with pytest.raises(ModelReferenceError, match='model name "model" is ambiguous'):
         find_hash(parse_reference("model"), names)
+
+
+def test_a_release_that_was_never_tried_is_scored_through_arrow(monkeypatch):
+    import _duckdb
+
+    from udfs.duckdb import capi
+
+    monkeypatch.setattr(_duckdb, "__version__", "9.9.0")
+    assert capi.library.__wrapped__() is None

@@ -7,10 +7,12 @@ its own result type; the first family is used to read the catalog tables while a
 from __future__ import annotations
 
 import ctypes
+import logging
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+LOG = logging.getLogger("sqlml")
 P = ctypes.c_void_p
 U64 = ctypes.c_uint64
 INT = ctypes.c_int
@@ -222,11 +224,19 @@ class Library:
         getattr(self, f"duckdb_v2_{name}_destroy")(ctypes.byref(P(handle)))
 
 
+# The second family of the API is young: another release may keep a symbol and change its signature, which nothing would notice
+# before it crashed. A release is added here once the tests have run on it.
+TRIED_VERSIONS = ("2.0.",)
+
+
 @cache
 def library() -> Library | None:
-    """The DuckDB of this process, or None where it does not export what is needed."""
+    """The DuckDB of this process, or None where it does not export what is needed, or was never tried."""
     import _duckdb  # noqa: PLC0415 - importing this module must stay cheap
 
+    if not _duckdb.__version__.startswith(TRIED_VERSIONS):
+        LOG.info("DuckDB %s was not tried with native scoring functions: scoring through Arrow", _duckdb.__version__)
+        return None
     try:
         return Library(_duckdb.__file__)
     except (AttributeError, OSError):
