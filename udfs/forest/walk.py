@@ -2,8 +2,8 @@
 
 The coded walk is what runs. Values become ranks among a feature's thresholds, one byte for up to 255 of them
 (``udfs.forest.ranks``); then 512 rows meet every node of a tree, whether on their way or not, as 64 bytes in a register: compare,
-compare, blend (``udfs.forest.lanes``). A node costs a row a twentieth of a nanosecond, so that 62 nodes cost less than the 6
-steps of the way would, each a cache miss or a gather away from the next. The values of up to 256 leaves are fetched by byte
+compare, blend (``udfs.forest.lanes``). A node costs a row less than a hundredth of a nanosecond, so that all 62 nodes of a tree
+cost less than a single step of a way that waits for memory. The values of up to 256 leaves are fetched by byte
 permutes, eight planes of them, and unpacked to doubles. NaN, zero as missing, default directions and categories are all in the
 codes: one kernel serves every model, and nothing is compiled for a model.
 
