@@ -13,10 +13,11 @@ from typing import Protocol
 
 from sqlml.catalog.records import VersionRecord
 from sqlml.engines.engine import Column
-from sqlml.errors import EngineError, NotSupportedYetError
+from sqlml.errors import EngineError, MissingColumnError, NotSupportedYetError
+from sqlml.language.places import named_in
 from sqlml.language.splice import OffsetMap, locate, splice
 from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
-from sqlml.language.tokens import column_name, find_named, literal_value, parameter_spans, substitute
+from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.scoring import Scored, predict_sql, probability_sql
@@ -118,11 +119,15 @@ class Rewriter:
 
     def _scalar(self, call: ScalarCall) -> str:
         if call.function == "explain_predict":
-            raise NotSupportedYetError("EXPLAIN_PREDICT is not supported yet", position=call.span.start)
+            raise not_supported("EXPLAIN_PREDICT", call)
         found = self.find(call)
         name = call.model.parts[-1]
         matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name)
-        columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
+        try:
+            columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
+        except MissingColumnError as error:
+            self._tell_outer(error, found, matcher.visible, call)
+            raise
         scored = self.scored(found)
         row = scored.row(columns)
         if call.function == "predict":
@@ -131,10 +136,36 @@ class Rewriter:
         position = (call.class_label or call.span).start
         return probability_sql(scored, row, wanted, name=name, position=position)
 
+    def _tell_outer(self, error: MissingColumnError, found: Found, visible: VisibleColumns, call: ScalarCall) -> None:
+        """Where an enclosing query has columns that this one lacks, say that ``*`` does not reach them."""
+        outer = call.scope.outer if call.scope is not None else None
+        if outer is None or not any(argument.star for argument in call.arguments):
+            return
+        here = {column.name.casefold() for column in visible.star}
+        wanted = {item.name.casefold(): item.name for item in found.model.inputs}
+        quote = self.session.quote
+        around = visible_columns(
+            outer,
+            text_of=self.text_of,
+            columns_of=lambda probe: self._columns_of(probe, call),
+            quote=quote,
+            call=call.span,
+        )
+        names = [
+            ".".join((*c.qualifiers[:1], c.name))
+            for c in around.star
+            if c.name.casefold() in wanted and c.name.casefold() not in here
+        ]
+        if names:
+            error.detail = f"The query around it has {', '.join(names)}, which * does not reach."
+            error.hint = (
+                f"{error.hint or ''} Name each of them, as in PREDICT({call.model.parts[-1]}, *, {names[0]}).".strip()
+            )
+
     def _table(self, call: TableCall) -> str:
         function = self.table_functions.get(call.function)
         if function is None:
-            raise NotSupportedYetError(f"ML.{call.function.upper()} is not supported yet", position=call.span.start)
+            raise not_supported(f"ML.{call.function.upper()}", call)
         return function(self, call)
 
     # -- for the table functions -------------------------------------------------------------------------------------------
@@ -173,9 +204,19 @@ class Rewriter:
             if error.position is not None:
                 error.position = locate(self.text, probe, error.position, self.span)
             if error.position is None:
-                error.position = find_named(self.text, call.span, error.message)
+                error.position = named_in(self.text, self.span, error.message)
             error.text = self.text
             raise
+
+
+def not_supported(name: str, call: Call) -> NotSupportedYetError:
+    """The error for a call that is part of the dialect and not of this release, with what there is instead."""
+    hint = None
+    if "EXPLAIN" in name:
+        hint = "ML.FEATURE_IMPORTANCE tells what a model goes by."
+    elif "VALIDATE" in name or "DRIFT" in name:
+        hint = "ML.FEATURE_INFO tells what the columns were like in training."
+    return NotSupportedYetError(f"{name} is not supported yet", hint=hint, position=call.span.start)
 
 
 def _inside(inner: Span, outer: Span) -> bool:

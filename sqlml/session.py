@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 from sqlml.callers import calling_frame
 from sqlml.catalog.store import Store
 from sqlml.engines.interrupts import stopped_by_ctrl_c
-from sqlml.errors import EngineError, SqlmlError
+from sqlml.errors import EngineError, SqlmlError, TransformError
 from sqlml.language.parser import parse, parse_each
-from sqlml.language.statements import DescribeModel, EngineStatement, ModelName, Statement
+from sqlml.language.places import point
+from sqlml.language.statements import CreateModel, DescribeModel, EngineStatement, ModelName, Span, Statement
 from sqlml.language.tokens import first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
 from sqlml.rewrite import Found
@@ -103,12 +104,19 @@ class Session:
     def _run_statement(self, text: str, statement: Statement, parameters: Any) -> LocalResult | None:
         if not isinstance(statement, EngineStatement):
             with stopped_by_ctrl_c(self.engine.interrupt):
-                return HANDLERS[type(statement)](self, statement, text)
+                return self._run_model_statement(text, statement)
         if not has_work(statement):
             self.pass_through(statement.span.of(text), parameters)
             return None
         explained: LocalResult | None = run_with_calls(self, statement, text, parameters)
         return explained
+
+    def _run_model_statement(self, text: str, statement: Any) -> LocalResult:
+        try:
+            return HANDLERS[type(statement)](self, statement, text)
+        except SqlmlError as error:
+            point(error, text, _spans(statement, error))
+            raise
 
     def _run_known(self, text: str, known: Rewritten, parameters: Any) -> LocalResult | None:
         """Run a statement whose SQL is known; where it no longer fits the tables, begin anew for a proper error."""
@@ -301,6 +309,15 @@ class Session:
 
     def close(self) -> None:
         self.native.close()
+
+
+def _spans(statement: Any, error: SqlmlError) -> list[Span]:
+    """The parts of a model statement in which to look for the word at fault, the likeliest first."""
+    if not isinstance(statement, CreateModel):
+        return [statement.span]
+    spans = [statement.query, statement.span]
+    about_transform = isinstance(error, TransformError) or "features" in error.message
+    return [statement.transform, *spans] if statement.transform is not None and about_transform else spans
 
 
 def _is_ours(statement: Statement) -> bool:

@@ -28,7 +28,11 @@ def _predict(rewriter: Rewriter, call: TableCall) -> str:
     settings = parse_predict_settings(call.settings, found.model, default_threshold=found.threshold)
     names = [column.name for column in columns]
     rewriter.outputs[call.span] = output_columns(found.model, settings)
-    return predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
+    try:
+        return predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
+    except DuplicateColumnError as error:
+        error.position = call.inputs[0][0].start
+        raise
 
 
 def _transform(rewriter: Rewriter, call: TableCall) -> str:
@@ -95,6 +99,7 @@ def _roc_curve(rewriter: Rewriter, call: TableCall) -> str:
     if found.model.task != "binary":
         raise InputMismatchError(
             f'model "{_name(call)}" has {len(found.model.label.classes)} classes; a ROC curve is of two',
+            hint=f"Use ML.CONFUSION_MATRIX(MODEL {_name(call)}), or train a model of one class against the others.",
             position=call.span.start,
         )
     thresholds = _thresholds(call)
@@ -140,7 +145,9 @@ def _threshold(call: TableCall, rewriter: Rewriter) -> float | None:
             raise _unknown_setting(call, option.key, "threshold", option.span.start)
         threshold = checked_setting(option, float)
     if threshold is not None and rewriter.find(call).model.task != "binary":
-        raise OptionValueError("a threshold is for binary classifiers only", position=call.settings[0].span.start)
+        raise OptionValueError(
+            "a threshold is for binary classifiers only", hint="Leave it out.", position=call.settings[0].span.start
+        )
     return threshold
 
 
@@ -155,7 +162,9 @@ def _thresholds(call: TableCall) -> list[float] | None:
             or not all(isinstance(v, int | float) and 0 <= v <= 1 for v in values)
         ):
             raise OptionValueError(
-                'setting "thresholds" must be a list of numbers between 0 and 1', position=option.span.start
+                'setting "thresholds" must be a list of numbers between 0 and 1',
+                hint="Write it as in STRUCT([0.25, 0.5, 0.75] AS thresholds).",
+                position=option.span.start,
             )
         return [float(v) for v in values]  # type: ignore[arg-type]
     return None

@@ -28,6 +28,11 @@ class SqlmlError(Exception):
         self.position = position
         self.text = text
 
+    def reword(self, message: str) -> None:
+        """Say the same in other words."""
+        self.message = message
+        self.args = (message,)
+
 
 class ArtifactError(SqlmlError):
     """An artifact is corrupted, hostile, or of a format this release does not read."""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlml.errors import UnknownModelError
+from sqlml.errors import ReadOnlyError, UnknownModelError
 
 if TYPE_CHECKING:
     from sqlml.engines.duckdb import DuckDBEngine
@@ -75,7 +75,18 @@ def place_for_new(engine: DuckDBEngine, name: ModelName | Sequence[str]) -> Plac
         parts = (parts[0], "main", parts[1])
     place = Place(*engine.place(parts))
     if not engine.has_database(place.database):
-        raise UnknownModelError(f'database "{place.database}" does not exist', position=position_of(name))
+        close = nearest(place.database, engine.databases())
+        raise UnknownModelError(
+            f'database "{place.database}" does not exist',
+            hint=f'Did you mean "{close}"?' if close else f"There are: {', '.join(engine.databases())}.",
+            position=position_of(name),
+        )
+    if key(place.database) in ("temp", "system"):
+        raise ReadOnlyError(
+            f'database "{place.database}" cannot hold models',
+            hint="Create the model in the database of its tables; there are no temporary models.",
+            position=position_of(name),
+        )
     if not engine.schema_exists(place.database, place.schema):
         raise UnknownModelError(
             f'schema "{place.schema}" does not exist in database "{place.database}"',

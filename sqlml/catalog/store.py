@@ -181,7 +181,11 @@ class Store(Lookup):
             )
         taken = self.find_or_none((model.database, place.schema, place.name))
         if taken is not None and taken.model_id != model.model_id:
-            raise ModelExistsError(f'model "{place.name}" already exists', position=position_of(new_name))
+            raise ModelExistsError(
+                f'model "{place.name}" already exists',
+                hint="Choose another name, or DROP MODEL that one first.",
+                position=position_of(new_name),
+            )
         with self._changing(model) as current:
             users = self._dependents.of(current)
             self._dependents.refuse(

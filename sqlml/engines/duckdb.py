@@ -68,7 +68,9 @@ class DuckDBEngine:
         try:
             return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
         except RuntimeError as error:
-            if str(error) == "Query interrupted":  # DuckDB met the signal first and put this in place of Python's own error
+            if (
+                str(error) == "Query interrupted"
+            ):  # DuckDB met the signal first and put this in place of Python's own error
                 raise KeyboardInterrupt from error
             raise
 

@@ -51,6 +51,17 @@ _CATALOG = (
     (re.compile(r"^Ambiguous reference"), "42702"),
 )
 
+# What our own scoring functions say.
+_SCORING = (
+    (re.compile(r"^model version .* cannot be used: "), "XX001"),
+    (re.compile(r'^column "[^\n]+" must be (an? |text,)'), "42804"),
+    (re.compile(r'^missing columns? "'), "42703"),
+    (re.compile(r'^column "[^\n]+" is ambiguous: the row has'), "42702"),
+    (re.compile(r"which only the database can compute from|^the model needs "), "0A000"),
+    (re.compile(r'^(model|version|alias) .*(does not exist|has no|not loaded)|^no model "'), "42704"),
+    (re.compile(r"; hint: "), "22023"),
+)
+
 
 def engine_error(error: Exception, sql: str) -> EngineError:
     """The EngineError for what DuckDB or its Arrow reader raised while working on ``sql``."""
@@ -63,7 +74,9 @@ def engine_error(error: Exception, sql: str) -> EngineError:
         position = _position(sql, int(match[1]), match[2], len(match[3]))
         text = text[: match.start()]
     message, *rest = text.strip().split("\n")
-    hints = [line for line in rest if line.startswith(_HINTS)]
+    message, _, hint = message.partition("; hint: ")  # of our own scoring functions, which have one line to say all in
+    rest += [hint] if hint else []
+    hints = [line for line in rest if line == hint or line.startswith(_HINTS)]
     details = [line for line in rest if line.strip() and line not in hints]
     result = EngineError(
         message.strip().removesuffix("."),
@@ -77,6 +90,8 @@ def engine_error(error: Exception, sql: str) -> EngineError:
 
 
 def _sqlstate(kind: str, text: str) -> str:
+    if kind in ("binder", "invalid input") and (own := next((s for p, s in _SCORING if p.search(text)), None)):
+        return own
     tables = _SPECIAL + (_CATALOG if kind in ("catalog", "binder") else ())
     for pattern, sqlstate in tables:
         if pattern.search(text):

@@ -105,6 +105,7 @@ def _candidates(argument: Argument, matcher: Matcher) -> list[Candidate]:
     if argument.star:
         columns = _star(argument, matcher)
         excluded = {name.casefold() for name in argument.excluded}
+        _require_excluded(argument, columns)
         return [column for column in columns if column.name is None or column.name.casefold() not in excluded]
     sql = matcher.text_of(argument.span)
     if argument.alias is not None:
@@ -115,6 +116,19 @@ def _candidates(argument: Argument, matcher: Matcher) -> list[Candidate]:
     if len(parts) == 1 and _is_row(parts[0], matcher):
         return _star(Argument(argument.span, star=True, qualifier=parts[0]), matcher)
     return [Candidate(parts[-1], sql, sql)]
+
+
+def _require_excluded(argument: Argument, columns: Sequence[Candidate]) -> None:
+    """Refuse EXCEPT of a column that ``*`` does not have, as the engine does."""
+    offered = [column.name for column in columns if column.name is not None]
+    for name in argument.excluded:
+        if name.casefold() not in {other.casefold() for other in offered}:
+            near = difflib.get_close_matches(name, offered, 1, 0.6)
+            raise MissingColumnError(
+                f'column "{name}" in EXCEPT is not among the columns of *',
+                hint=f'Did you mean "{near[0]}"?' if near else f"Columns are: {', '.join(dict.fromkeys(offered))}.",
+                position=argument.span.start,
+            )
 
 
 def _is_row(name: str, matcher: Matcher) -> bool:

@@ -184,9 +184,15 @@ def _checked(option: Option, rule: Rule) -> Any:
     except MismatchError as mismatch:
         raise OptionValueError(
             f'option "{option.key}" must be {mismatch.wanted}, got {shown(option.value)}',
-            hint=mismatch.hint,
+            hint=mismatch.hint or _WAYS_OUT.get(CANONICAL[option.key], "Leave it out to take the default."),
             position=option.span.start,
         ) from None
+
+
+_WAYS_OUT = {
+    "input_label_cols": "A model predicts one column, as in input_label_cols = ['price']; train one model for each label.",
+    "model_type": "Boosted trees and random forests are what this release trains; leave it out to have it chosen by the label.",
+}
 
 
 def _contradiction(options: TrainingOptions, name: str, message: str, hint: str | None = None) -> OptionError:
@@ -208,7 +214,10 @@ def _check_split(options: TrainingOptions) -> None:
     method = options.split_method
     if method in COLUMN_SPLITS and options.split_column is None:
         raise _contradiction(
-            options, "data_split_method", f'data_split_method "{method}" needs option "data_split_col"'
+            options,
+            "data_split_method",
+            f'data_split_method "{method}" needs option "data_split_col"',
+            "Name the column that decides, as in data_split_col = 'day'.",
         )
     if options.split_column is not None and method not in COLUMN_SPLITS:
         raise _contradiction(

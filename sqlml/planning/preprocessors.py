@@ -72,7 +72,12 @@ class Call:
     def _number(self, body: Range) -> str:
         value = self.scope.value(body)
         if value.type.base not in ("boolean", "integer", "decimal", "float", "double", "null"):
-            raise self.error(f"{self.name} expects a number, got {value.type.base}", at=body)
+            hint = (
+                "Encode text with ML.LABEL_ENCODER, ML.ONE_HOT_ENCODER or ML.TARGET_ENCODER, or cast it."
+                if value.type.base in ("text", "enum")
+                else "Make a number of it, as with epoch(x) or year(x)."
+            )
+            raise self.error(f"{self.name} expects a number, got {value.type.base}", hint, at=body)
         return self.emitter.double(value)
 
     def text(self, index: int) -> str:
@@ -115,6 +120,7 @@ class Call:
         if not check(value):
             raise OptionValueError(
                 f"{self.name} expects {wanted} as argument {index + 1}, got {value!r}",
+                hint=f"Write {self.name}({PREPROCESSORS[self._call.name].usage}).",
                 position=self.scope.items.position(self.argument(index)),
                 text=self.scope.items.text,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -133,11 +134,14 @@ def parse_predict_settings(
     values: dict[str, object] = {}
     for option in settings:
         if option.key not in known:
+            near = difflib.get_close_matches(option.key, known, 1, 0.6)
             raise OptionError(
                 f'unknown setting "{option.key}" of ML.PREDICT',
-                hint="The settings are: " + ", ".join(known) + ".",
+                hint=f"Did you mean {near[0]}?" if near else f"The settings are: {', '.join(known)}.",
                 position=option.span.start,
             )
+        if option.key in values:
+            raise OptionError(f'setting "{option.key}" stands twice', hint="Give it once.", position=option.span.start)
         values[option.key] = checked_setting(option, known[option.key])
     threshold = values.get("threshold")
     if threshold is not None and model.task != "binary":
@@ -157,7 +161,12 @@ def checked_setting(option: Option, kind: type) -> float | bool:
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return float(value)
     wanted = "TRUE or FALSE" if kind is bool else "a number between 0 and 1"
-    raise OptionValueError(f'setting "{option.key}" must be {wanted}, got {value!r}', position=option.span.start)
+    shown = "TRUE" if kind is bool else "0.5"
+    raise OptionValueError(
+        f'setting "{option.key}" must be {wanted}',
+        hint=f"Write it as in STRUCT({shown} AS {option.key}).",
+        position=option.span.start,
+    )
 
 
 def predict_table_sql(

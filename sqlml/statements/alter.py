@@ -28,16 +28,14 @@ def alter_model(session: Session, statement: AlterModel, text: str) -> LocalResu
 
 
 def _set_default(session: Session, model: ModelRecord, statement: AlterModel) -> None:
-    version = session.store.version(
-        model, version=statement.version, alias=statement.alias, position=statement.span.start
-    )
+    version = session.store.version(model, version=statement.version, alias=statement.alias)
     session.store.set_default(model, version, rebuild_views=statement.rebuild_views)
     if statement.rebuild_views:
         session.rebuild_views(model)
 
 
 def _set_alias(session: Session, model: ModelRecord, statement: AlterModel) -> None:
-    version = session.store.version(model, version=statement.version, alias=None, position=statement.span.start)
+    version = session.store.version(model, version=statement.version, alias=None)
     session.store.set_alias(model, statement.alias or "", version)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlml.errors import EngineError, SqlmlError, SqlSyntaxError
-from sqlml.language.tokens import parameters_in
+from sqlml.errors import EngineError, SqlmlError, SqlSyntaxError, TransformError
+from sqlml.language.tokens import parameters_in, tokenize
 from sqlml.planning.features import FeatureOptions, plan_features
 from sqlml.planning.options import parse_options
 from sqlml.rewrite import Rewriter
@@ -15,11 +16,19 @@ from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
     from sqlml.engines.engine import Column
-    from sqlml.language.statements import CreateModel
+    from sqlml.language.statements import CreateModel, Span
     from sqlml.planning.features import FeaturePlan
     from sqlml.planning.options import TrainingOptions
     from sqlml.results import LocalResult
     from sqlml.session import Session
+
+
+@dataclass(frozen=True)
+class Query:
+    """The training query as the engine runs it, and its columns."""
+
+    sql: str
+    columns: list[Column]
 
 
 def create_model(session: Session, statement: CreateModel, text: str) -> LocalResult:
@@ -31,14 +40,14 @@ def create_model(session: Session, statement: CreateModel, text: str) -> LocalRe
     if exists_already(session, statement):
         return skipped(statement)
     options = parse_options(statement.options)
-    query, columns = _training_query(session, statement, text)
-    plan = _plan(session, statement, text, query, columns, options)
+    query = _training_query(session, statement, text)
+    plan = _plan(session, statement.transform, text, query, options)
     session.store.require_writable(statement.name)
     if session.engine.in_transaction():
         session.store.reserve(statement.name)
     from sqlml.training.train import TrainingSource, train  # noqa: PLC0415 - LightGBM takes a second to import
 
-    source = TrainingSource(query=query, statement=statement.span.of(text).strip())
+    source = TrainingSource(query=query.sql, statement=statement.span.of(text).strip())
     version = train(
         session.engine,
         source,
@@ -50,8 +59,7 @@ def create_model(session: Session, statement: CreateModel, text: str) -> LocalRe
     return store_version(session, statement, version, "CREATE MODEL", options.model_options)
 
 
-def _training_query(session: Session, statement: CreateModel, text: str) -> tuple[str, list[Column]]:
-    """The query as the engine runs it, and its columns."""
+def _training_query(session: Session, statement: CreateModel, text: str) -> Query:
     parameters = parameters_in(text, statement.query)
     if parameters:
         raise SqlSyntaxError(
@@ -63,30 +71,28 @@ def _training_query(session: Session, statement: CreateModel, text: str) -> tupl
         text, statement.query, statement.calls, session, TABLE_FUNCTIONS, unnamed_items=statement.unnamed_items
     )
     query, offsets = rewriter.rewrite()
-    columns = run_generated(session, offsets, lambda: session.columns_of(query))
-    return query, columns
+    columns = run_generated(session, offsets, lambda: session.columns_of(query), statement.query, statement.calls)
+    return Query(query, columns)
 
 
-def _plan(
-    session: Session, statement: CreateModel, text: str, query: str, columns: list[Column], options: TrainingOptions
-) -> FeaturePlan:
+def _plan(session: Session, transform: Span | None, text: str, query: Query, options: TrainingOptions) -> FeaturePlan:
     feature_options = FeatureOptions(
         categorical_features=options.categorical_features,
         exclude=options.exclude,
         carried=options.reserved_columns,
         time_zone=session.engine.time_zone(),
     )
-    transform, dialect = statement.transform, session.engine.dialect
+    dialect = session.engine.dialect
     try:
         if transform is None:
-            return plan_features(columns, label=options.label, options=feature_options, dialect=dialect)
+            return plan_features(query.columns, label=options.label, options=feature_options, dialect=dialect)
         return plan_features(
-            columns,
+            query.columns,
             label=options.label,
             transform=transform.of(text),
             options=feature_options,
             dialect=dialect,
-            type_of=lambda expression: _type_of(session, query, expression),
+            type_of=lambda expression: _type_of(session, query.sql, expression),
         )
     except SqlmlError as error:
         if transform is not None and error.text is not None:
@@ -97,13 +103,31 @@ def _plan(
 
 def _type_of(session: Session, query: str, expression: str) -> str:
     """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
-    head = "SELECT "
+    head, source = "SELECT ", f"(\n{query}\n) AS {session.quote('training data')}"
+    probe = f"{head}{expression}\n, 0 FROM {source}"
+    select = next((token for token in tokenize(expression) if token.upper == "SELECT"), None)
+    if select is not None:
+        raise TransformError(
+            "a feature cannot hold a query",
+            hint="Join what it needs in the training query, and in the rows to predict.",
+            position=select.start,
+        )
     try:
-        return session.columns_of(f"{head}{expression}\n FROM (\n{query}\n) AS {session.quote('training data')}")[
-            0
-        ].sql_type
+        sql_type = session.columns_of(probe)[0].sql_type
+        session.columns_of(f"SELECT * FROM {source} WHERE ({expression}\n) IS NOT NULL")
     except EngineError as error:
+        if "WHERE clause cannot contain" in error.message:
+            raise TransformError(
+                f"{expression} is not computed from one row",
+                hint="Use a preprocessor such as ML.STANDARD_SCALER(x) OVER (), which keeps what it learned from all rows.",
+            ) from error
         inside = error.position is not None and 0 <= error.position - len(head) < len(expression)
         error.position = error.position - len(head) if inside and error.position is not None else None
         error.text = None
         raise
+    if session.engine.is_volatile(probe) and not session.engine.is_volatile(query):
+        raise TransformError(
+            f"{expression} gives another value each time",
+            hint="A feature must have the same value when the model predicts as when it is trained.",
+        )
+    return sql_type

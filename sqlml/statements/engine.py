@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from sqlml.catalog.records import RecordedView
 from sqlml.errors import EngineError
+from sqlml.language.places import named_in
 from sqlml.results import LocalResult
 from sqlml.rewrite import Found, Rewriter
 from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlml.language.splice import OffsetMap
-    from sqlml.language.statements import EngineStatement
+    from sqlml.language.statements import Call, EngineStatement, Span
     from sqlml.session import Session
+
+
+_INTERNAL = re.compile(r"\b__sqlml_\w+")  # functions whose names no user wrote
 
 
 def has_work(statement: EngineStatement) -> bool:
@@ -64,14 +69,16 @@ def run_with_calls(
 
 def _mapped(session: Session, statement: EngineStatement, offsets: OffsetMap, action: Callable[[], Any]) -> Any:
     try:
-        return run_generated(session, offsets, action)
+        return run_generated(session, offsets, action, statement.span, statement.calls)
     except EngineError as error:
         _blame_model(session, statement, error)
         raise
 
 
-def run_generated(session: Session, offsets: OffsetMap, action: Callable[[], Any]) -> Any:
-    """Run generated SQL; an error of the engine is told in the user's own words and place."""
+def run_generated(
+    session: Session, offsets: OffsetMap, action: Callable[[], Any], span: Span, calls: Sequence[Call]
+) -> Any:
+    """Run the SQL generated for ``span``; an error of the engine is told in the user's own words and place."""
     try:
         return action()
     except Exception as error:
@@ -80,8 +87,17 @@ def run_generated(session: Session, offsets: OffsetMap, action: Callable[[], Any
             raise
         if translated.position is not None:
             translated.position = offsets.to_user(translated.position)
+        else:
+            translated.position = _place(offsets.text, span, calls, translated)
         translated.text = offsets.text
+        translated.reword(_INTERNAL.sub("PREDICT", translated.message))
         raise translated from error
+
+
+def _place(text: str, span: Span, calls: Sequence[Call], error: EngineError) -> int | None:
+    """The word that an error without a place names; a column that a model cannot take, at the only call there is."""
+    place = named_in(text, span, error.message)
+    return calls[0].span.start if place is None and len(calls) == 1 and error.sqlstate == "42804" else place
 
 
 def _blame_model(session: Session, statement: EngineStatement, error: EngineError) -> None:

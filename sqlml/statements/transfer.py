@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from sqlml.errors import DataError, OptionError, OptionValueError, ResourceError
+from sqlml.errors import DataError, OptionError, OptionValueError, ResourceError, SqlmlError
 from sqlml.results import LocalResult
-from sqlml.statements.storing import store_version
+from sqlml.statements.storing import exists_already, skipped, store_version
 from sqlml.training.foreign import read_foreign_model
 
 if TYPE_CHECKING:
@@ -20,6 +21,14 @@ if TYPE_CHECKING:
     from sqlml.session import Session
 
 FORMATS = ("sqlml", "lightgbm")
+# SQLSTATE and hint by the operating system's reason.
+_REASONS = {
+    errno.ENOENT: ("58P01", "Paths are those of the machine that runs the database; the directory must exist."),
+    errno.EACCES: ("42501", "Ask for the right to use the file, or choose another directory."),
+    errno.EPERM: ("42501", "Ask for the right to use the file, or choose another directory."),
+    errno.EISDIR: ("42809", "Name a file, not a directory."),
+    errno.ENOSPC: ("53100", "Free disk space and run the statement again."),
+}
 
 
 def export_model(session: Session, statement: ExportModel, text: str) -> LocalResult:
@@ -37,7 +46,7 @@ def export_model(session: Session, statement: ExportModel, text: str) -> LocalRe
                 "the file expects features as ML.TRANSFORM gives them, categories as codes"
             )
         body = format_lightgbm(model.forest).encode()
-    write_whole(Path(statement.path), body, statement.span.start)
+    write_whole(Path(statement.path), body)
     columns = [("model", pa.string()), ("version", pa.int64()), ("file", pa.string()), ("bytes", pa.int64())]
     return LocalResult.of(columns, [(version.model.name, version.version, statement.path, len(body))], "EXPORT MODEL")
 
@@ -53,13 +62,15 @@ def _format(options: tuple[Option, ...]) -> str:
             )
         if not isinstance(option.value, str) or option.value.lower() not in FORMATS:
             raise OptionValueError(
-                f'option "format" must be one of {", ".join(FORMATS)}, got {option.value!r}', position=option.span.start
+                f'option "format" must be one of {", ".join(FORMATS)}, got {option.value!r}',
+                hint="sqlml is the artifact with all that the model needs, lightgbm the trees as LightGBM's own text.",
+                position=option.span.start,
             )
         chosen = option.value.lower()
     return chosen
 
 
-def write_whole(path: Path, body: bytes, position: int) -> None:
+def write_whole(path: Path, body: bytes) -> None:
     """Write beside the target and rename over it."""
     temporary = None
     try:
@@ -74,17 +85,26 @@ def write_whole(path: Path, body: bytes, position: int) -> None:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
-        raise ResourceError(f'could not write file "{path}": {error.strerror}', position=position) from error
+        raise _file_error(ResourceError, "write", str(path), error) from error
+
+
+def _file_error(kind: type[SqlmlError], verb: str, path: str, error: OSError) -> SqlmlError:
+    """What the operating system says of a file, with the SQLSTATE and the way out of its reason."""
+    sqlstate, hint = _REASONS.get(error.errno or 0, ("58030", "Look at the path and at who may use it."))
+    result = kind(f'could not {verb} file "{path}": {error.strerror}', hint=hint)
+    result.sqlstate = sqlstate
+    return result
 
 
 def import_model(session: Session, statement: ImportModel, text: str) -> LocalResult:
     """Read a file, recognise it by its content, verify it, and store it as a version."""
+    if exists_already(session, statement):
+        return skipped(statement)
+    session.store.require_writable(statement.name)
     try:
         body = Path(statement.path).read_bytes()
     except OSError as error:
-        raise DataError(
-            f'could not read file "{statement.path}": {error.strerror}', position=statement.span.start
-        ) from error
+        raise _file_error(DataError, "read", statement.path, error) from error
     version = read_foreign_model(
         body, statement=statement.span.of(text), options=statement.options, engine=session.engine, source=statement.path
     )

@@ -170,7 +170,7 @@ class LabelSurvey:
     def finish(self) -> Labels:
         """Decides on the task and its classes, or says why these labels cannot be learned."""
         if self.row_count == 0:
-            raise self._error("the training query returned no rows")
+            raise self._error("the training query returned no rows", "Look at its WHERE clause and its joins.")
         as_classes = self._asked if self._asked is not None else not is_number(self._kind)
         if self._asked is None and is_whole(self._kind) and self._counts is not None:
             as_classes = {value for value in self._counts if value is not None} <= {0, 1, "0", "1"}
@@ -221,7 +221,10 @@ class LabelSurvey:
 
     def _refuse_constant(self, distinct: int, left_out: int, value: Any) -> None:
         if left_out == self.row_count:
-            raise self._error(f'label "{self._options.label}" is NULL in every row')
+            raise self._error(
+                f'label "{self._options.label}" is NULL in every row',
+                "Rows without a label teach nothing: select rows whose label is known, or name another label.",
+            )
         if distinct < 2 and self.row_count - left_out > 1:
             shown = f"{value:g}" if isinstance(value, float) else str(value)
             raise self._error(

@@ -73,7 +73,7 @@ def survey_rows(rows: Rows, layout: Layout, options: TrainingOptions, label_type
         elif reads_split:
             held += len(columns[1]) - pc.equal(columns[1], pa.scalar(False)).true_count
     if found is None:
-        raise DataError("the training query returned no rows")
+        raise DataError("the training query returned no rows", hint="Look at its WHERE clause and its joins.")
     labels = found.finish()
     split = plan_split(options, labels.row_count)
     if split.method == "seq":
