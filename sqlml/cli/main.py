@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SqlmlError as error:
         return _fail(render(error))
     except KeyboardInterrupt:
+        _fail("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # Whoever read our output has had enough; Python would complain once more when it flushes at exit.

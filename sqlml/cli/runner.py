@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO, cast
@@ -20,6 +21,9 @@ from sqlml.language.errors import render
 
 if TYPE_CHECKING:
     from sqlml.connection import Connection
+
+
+SECONDS_TO_STOP = 0.5
 
 
 @dataclass
@@ -86,13 +90,19 @@ class Runner:
 
     def guard(self, work: Callable[[], Any], sql: str = "") -> Any:
         """The value of ``work``, done in the worker thread; its errors as StatementError. Ctrl-C interrupts the statement."""
-        future = self._worker.submit(work)
+        future = None
         interrupted = False
         while True:
             try:
-                return future.result()
+                future = future or self._worker.submit(work)
+                return future.result(SECONDS_TO_STOP if interrupted else None)
             except KeyboardInterrupt:
                 interrupted = True
+                self.connection.interrupt()
+            except FutureTimeoutError:
+                # The engine forgets an interrupt that comes just before a statement starts.
+                if future is not None and future.done():
+                    raise
                 self.connection.interrupt()
             except BrokenPipeError:
                 raise
