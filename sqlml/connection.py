@@ -98,10 +98,10 @@ class Connection:
 
     def pl(self) -> pl.DataFrame:
         """The rest of the last result as a Polars frame."""
-        import polars  # noqa: PLC0415 - an optional dependency, 0.2 s to import
+        import polars as pl  # noqa: PLC0415 - an optional dependency, 0.2 s to import
 
-        frame = polars.from_arrow(self.arrow())
-        return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
+        frame = pl.from_arrow(self.arrow())
+        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
 
     @property
     def _result(self) -> Any:

@@ -52,6 +52,7 @@ class Scored:
 
 
 def literal(text: str) -> str:
+    """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
@@ -208,6 +209,7 @@ def transform_table_sql(scored: Scored, source: str, mapping: Mapping[str, str])
 
 
 def flat_column(model: Model, index: int) -> str:
+    """The column of a class's probability under the setting flat."""
     value = model.label.classes[index]
     text = str(value).lower() if isinstance(value, bool) else str(value)
     return f"predicted_{model.label.name}_prob_{text}"

@@ -34,6 +34,7 @@ def exists_already(session: Session, statement: CreateModel | ImportModel) -> bo
 
 
 def skipped(statement: CreateModel | ImportModel) -> LocalResult:
+    """What IF NOT EXISTS gives where the model exists."""
     kind = type(statement).__name__.removesuffix("Model").upper()
     return LocalResult.of([], [], f"{kind} MODEL: skipped")
 

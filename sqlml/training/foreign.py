@@ -127,6 +127,7 @@ def model_of_text(text: str, options: ImportOptions) -> Model:
 
 
 def task_of(forest: Forest) -> Task:
+    """What a forest predicts, by its objective."""
     objective = forest.objective.split()[0] if forest.objective else ""
     if objective == "binary":
         return "binary"

@@ -97,7 +97,7 @@ def test_versions_default_and_aliases(churn):
     churn.execute("ALTER MODEL worth SET ALIAS challenger = 2")
     assert churn.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()[0] == sums[0]
     assert churn.execute("SELECT sum(PREDICT(worth@challenger, *)) FROM churn").fetchone()[0] == sums[1]
-    with pytest.raises(DependencyError, match="challenger|version 2"):
+    with pytest.raises(DependencyError, match=r"challenger|version 2"):
         churn.execute("DROP MODEL worth VERSION 2")
     with pytest.raises(DependencyError, match="default"):
         churn.execute("DROP MODEL worth VERSION 1")
@@ -295,7 +295,7 @@ con.execute('''CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value
 def test_label_errors(churn):
     with pytest.raises(sqlml.SqlmlError, match='label column "nosuch"'):
         churn.execute("CREATE MODEL m OPTIONS (input_label_cols = ['nosuch']) AS SELECT * FROM churn")
-    with pytest.raises(DataError, match="no rows|empty"):
+    with pytest.raises(DataError, match=r"no rows|empty"):
         churn.execute("CREATE MODEL m OPTIONS (input_label_cols = ['value']) AS SELECT * FROM churn WHERE FALSE")
 
 

@@ -92,14 +92,18 @@ def test_evaluate_of_an_imported_model_needs_data(empty, tmp_path, frame):
     with pytest.raises(sqlml.SqlmlError, match="no held-out evaluation data") as caught:
         empty.execute("SELECT * FROM ML.EVALUATE(MODEL m)")
     assert "TABLE t" in caught.value.hint
-    assert empty.execute("SELECT r2_score > 0.5 FROM ML.EVALUATE(MODEL m, (SELECT a, a AS label FROM frame))").fetchone() == (True,)
+    assert empty.execute(
+        "SELECT r2_score > 0.5 FROM ML.EVALUATE(MODEL m, (SELECT a, a AS label FROM frame))"
+    ).fetchone() == (True,)
 
 
-@pytest.mark.parametrize("content", [b"", b"\x00\x01nonsense", b"tree\n", b"tree\nversion=v4\nnum_class=1\n", "größe".encode("utf-16")])
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\x01nonsense", b"tree\n", b"tree\nversion=v4\nnum_class=1\n", "größe".encode("utf-16")]
+)
 def test_files_that_are_no_models(empty, tmp_path, content):
     file = tmp_path / "model.bin"
     file.write_bytes(content)
-    with pytest.raises(sqlml.SqlmlError) as caught:  # noqa: PT011 - which class depends on the content
+    with pytest.raises(sqlml.SqlmlError) as caught:
         empty.execute(f"IMPORT MODEL m FROM '{file}'")
     assert caught.value.sqlstate != "XX000"
     assert empty.models == []
@@ -111,7 +115,7 @@ def test_a_flipped_byte_is_noticed(con, tmp_path):
     body = bytearray(file.read_bytes())
     body[len(body) // 2] ^= 1
     file.write_bytes(body)
-    with pytest.raises(ArtifactError, match="checksum|damaged|corrupt"):
+    with pytest.raises(ArtifactError, match=r"checksum|damaged|corrupt"):
         con.execute(f"IMPORT MODEL m FROM '{file}'")
 
 
@@ -135,4 +139,8 @@ def test_bad_paths_and_options(con, tmp_path):
         con.execute(f"EXPORT MODEL worth TO '{tmp_path / 'x'}' OPTIONS (format = 'onnx')")
     with pytest.raises(OptionError, match='unknown option "fromat"'):
         con.execute(f"EXPORT MODEL worth TO '{tmp_path / 'x'}' OPTIONS (fromat = 'sqlml')")
-    assert list(tmp_path.iterdir()) in ([], [tmp_path / "copy.duckdb"], [tmp_path / "copy.duckdb", tmp_path / "copy.duckdb.wal"])
+    assert list(tmp_path.iterdir()) in (
+        [],
+        [tmp_path / "copy.duckdb"],
+        [tmp_path / "copy.duckdb", tmp_path / "copy.duckdb.wal"],
+    )
