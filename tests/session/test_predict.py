@@ -74,35 +74,33 @@ def test_label_has_its_own_type(con):
 
 def test_probs_carry_labels(con):
     probs, p = con.execute(
-        (
-            "SELECT predicted_left_us_probs, PREDICT_PROBA(churned, *) "
-            "FROM ML.PREDICT(MODEL churned, (SELECT * FROM churn WHERE id = 5))"
-        ).fetchone()
-        assert [entry["label"] for entry in probs] == [False, True]
-        assert probs[1]["prob"] == p
-        assert sum(entry["prob"] for entry in probs) == pytest.approx(1)
-    
-    
-    def test_threshold(con):
-        loose, strict = con.execute(
-            "SELECT (SELECT count(*) FROM ML.PREDICT(MODEL churned, TABLE churn, STRUCT(0.1 AS threshold)) WHERE predicted_left_us),"
-            "       (SELECT count(*) FROM ML.PREDICT(MODEL churned, TABLE churn, STRUCT(0.9 AS threshold)) WHERE predicted_left_us)"
-        ).fetchone()
-        expected = con.execute(
-            "SELECT count(*) FILTER (p > 0.1), count(*) FILTER (p > 0.9) FROM (SELECT PREDICT_PROBA(churned, *) p FROM churn)"
-        ).fetchone()
-        assert (loose, strict) == expected
-        assert loose > strict
-    
-    
-    def test_keep_original_columns(con):
-        con.execute("SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn, STRUCT(FALSE AS keep_original_columns))")
-        assert [d[0] for d in con.description] == ["predicted_value"]
-    
-    
-    @pytest.mark.parametrize(
-        "query"
-        ),
+        "SELECT predicted_left_us_probs, PREDICT_PROBA(churned, *) "
+        "FROM ML.PREDICT(MODEL churned, (SELECT * FROM churn WHERE id = 5))"
+    ).fetchone()
+    assert [entry["label"] for entry in probs] == [False, True]
+    assert probs[1]["prob"] == p
+    assert sum(entry["prob"] for entry in probs) == pytest.approx(1)
+
+
+def test_threshold(con):
+    loose, strict = con.execute(
+        "SELECT (SELECT count(*) FROM ML.PREDICT(MODEL churned, TABLE churn, STRUCT(0.1 AS threshold)) WHERE predicted_left_us),"
+        "       (SELECT count(*) FROM ML.PREDICT(MODEL churned, TABLE churn, STRUCT(0.9 AS threshold)) WHERE predicted_left_us)"
+    ).fetchone()
+    expected = con.execute(
+        "SELECT count(*) FILTER (p > 0.1), count(*) FILTER (p > 0.9) FROM (SELECT PREDICT_PROBA(churned, *) p FROM churn)"
+    ).fetchone()
+    assert (loose, strict) == expected
+    assert loose > strict
+
+
+def test_keep_original_columns(con):
+    con.execute("SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn, STRUCT(FALSE AS keep_original_columns))")
+    assert [d[0] for d in con.description] == ["predicted_value"]
+
+
+@pytest.mark.parametrize(
+    "query",
     [
         "WITH p AS (SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn)) SELECT sum(predicted_value) FROM p",
         "SELECT sum(predicted_value) FROM (SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn)) q",
@@ -150,75 +148,73 @@ def test_every_spelling_gives_the_same_sum(con, query):
 
 def test_in_where_order_by_group_by(con):
     rows = con.execute(
-        (
-            "SELECT plan, count(*), avg(PREDICT_PROBA(churned, *)) FROM churn WHERE PREDICT_PROBA(churned, *) > 0.5 "
-            "GROUP BY plan ORDER BY plan"
-        ).fetchall()
-        assert len(rows) == 4
-        assert all(p > 0.5 for _, _, p in rows)
-        ordered = [
-            r[0] for r in con.execute("SELECT PREDICT(worth, *) FROM churn ORDER BY PREDICT(worth, *) LIMIT 50").fetchall()
-        ]
-        assert ordered == sorted(ordered)
-    
-    
-    def test_create_table_insert_copy(con, tmp_path):
-        con.execute("CREATE TABLE scored AS SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn)")
-        con.execute("INSERT INTO scored SELECT * FROM ML.PREDICT(MODEL worth, (SELECT * FROM churn WHERE id < 10))")
-        assert con.execute("SELECT count(predicted_value) FROM scored").fetchone() == (3010,)
-        target = tmp_path / "scored.csv"
-        con.execute(f"COPY (SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)) TO '{target}'")
-        assert target.read_text().count("\n") == 3001
-    
-    
-    def test_update_and_delete(con):
-        con.execute("ALTER TABLE churn ADD COLUMN score DOUBLE")
-        con.execute("UPDATE churn SET score = PREDICT(worth, *)")
-        expected = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()[0]
-        assert con.execute("SELECT sum(score) FROM churn").fetchone()[0] == pytest.approx(expected)
-        con.execute("DELETE FROM churn WHERE PREDICT(worth, *) > 100")
-        assert con.execute("SELECT max(PREDICT(worth, *)) <= 100 FROM churn").fetchone() == (True,)
-    
-    
-    @pytest.mark.parametrize("mark", ["?", "$1"])
-    def test_parameters(con, mark):
-        expected = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn WHERE id < 100").fetchone()[0]
-        got = con.execute(f"SELECT sum(PREDICT(worth, *)) FROM churn WHERE id < {mark}", [100]).fetchone()[0]
-        assert got == expected
-    
-    
-    def test_parameters_as_inputs(con):
-        expected = con.execute(
-            "SELECT PREDICT(worth, *) FROM (SELECT 5 tenure, 20.5 charges, 'pro' plan, TRUE senior)"
+        "SELECT plan, count(*), avg(PREDICT_PROBA(churned, *)) FROM churn WHERE PREDICT_PROBA(churned, *) > 0.5 "
+        "GROUP BY plan ORDER BY plan"
+    ).fetchall()
+    assert len(rows) == 4
+    assert all(p > 0.5 for _, _, p in rows)
+    ordered = [
+        r[0] for r in con.execute("SELECT PREDICT(worth, *) FROM churn ORDER BY PREDICT(worth, *) LIMIT 50").fetchall()
+    ]
+    assert ordered == sorted(ordered)
+
+
+def test_create_table_insert_copy(con, tmp_path):
+    con.execute("CREATE TABLE scored AS SELECT * FROM ML.PREDICT(MODEL worth, TABLE churn)")
+    con.execute("INSERT INTO scored SELECT * FROM ML.PREDICT(MODEL worth, (SELECT * FROM churn WHERE id < 10))")
+    assert con.execute("SELECT count(predicted_value) FROM scored").fetchone() == (3010,)
+    target = tmp_path / "scored.csv"
+    con.execute(f"COPY (SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)) TO '{target}'")
+    assert target.read_text().count("\n") == 3001
+
+
+def test_update_and_delete(con):
+    con.execute("ALTER TABLE churn ADD COLUMN score DOUBLE")
+    con.execute("UPDATE churn SET score = PREDICT(worth, *)")
+    expected = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()[0]
+    assert con.execute("SELECT sum(score) FROM churn").fetchone()[0] == pytest.approx(expected)
+    con.execute("DELETE FROM churn WHERE PREDICT(worth, *) > 100")
+    assert con.execute("SELECT max(PREDICT(worth, *)) <= 100 FROM churn").fetchone() == (True,)
+
+
+@pytest.mark.parametrize("mark", ["?", "$1"])
+def test_parameters(con, mark):
+    expected = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn WHERE id < 100").fetchone()[0]
+    got = con.execute(f"SELECT sum(PREDICT(worth, *)) FROM churn WHERE id < {mark}", [100]).fetchone()[0]
+    assert got == expected
+
+
+def test_parameters_as_inputs(con):
+    expected = con.execute(
+        "SELECT PREDICT(worth, *) FROM (SELECT 5 tenure, 20.5 charges, 'pro' plan, TRUE senior)"
+    ).fetchone()
+    assert con.execute("SELECT PREDICT(worth, ?, ?, ?, ?)", [5, 20.5, "pro", True]).fetchone() == expected
+    assert (
+        con.execute(
+            "SELECT PREDICT(worth, $4 AS senior, $1 AS tenure, $3 AS plan, $2 AS charges)", [5, 20.5, "pro", True]
         ).fetchone()
-        assert con.execute("SELECT PREDICT(worth, ?, ?, ?, ?)", [5, 20.5, "pro", True]).fetchone() == expected
-        assert (
-            con.execute(
-                "SELECT PREDICT(worth, $4 AS senior, $1 AS tenure, $3 AS plan, $2 AS charges)", [5, 20.5, "pro", True]
-            ).fetchone()
-            == expected
-        )
-    
-    
-    def test_prepared_statement_uses_the_default_of_each_execution(con):
-        con.execute("PREPARE q AS SELECT PREDICT(worth, *) FROM churn WHERE id = $1")
-        first = con.execute("EXECUTE q(7)").fetchone()
-        con.execute(
-            "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 1) "
-            "AS SELECT tenure, charges, plan, senior, value FROM churn"
-        )
-        second = con.execute("EXECUTE q(7)").fetchone()
-        assert first != second
-        assert second == con.execute("SELECT PREDICT(worth@2, *) FROM churn WHERE id = 7").fetchone()
-    
-    
-    def test_result_column_names(con):
-        con.execute(
-            "SELECT PREDICT(worth, *), PREDICT_PROBA(churned, *), PREDICT(worth, *) AS x, PREDICT(worth, *) + 1 FROM churn"
-        )
-        assert [d[0] for d in con.description] == [
-            "predicted_value"
-        ),
+        == expected
+    )
+
+
+def test_prepared_statement_uses_the_default_of_each_execution(con):
+    con.execute("PREPARE q AS SELECT PREDICT(worth, *) FROM churn WHERE id = $1")
+    first = con.execute("EXECUTE q(7)").fetchone()
+    con.execute(
+        "CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 1) "
+        "AS SELECT tenure, charges, plan, senior, value FROM churn"
+    )
+    second = con.execute("EXECUTE q(7)").fetchone()
+    assert first != second
+    assert second == con.execute("SELECT PREDICT(worth@2, *) FROM churn WHERE id = 7").fetchone()
+
+
+def test_result_column_names(con):
+    con.execute(
+        "SELECT PREDICT(worth, *), PREDICT_PROBA(churned, *), PREDICT(worth, *) AS x, PREDICT(worth, *) + 1 FROM churn"
+    )
+    assert [d[0] for d in con.description] == [
+        "predicted_value",
         "predicted_left_us_prob",
         "x",
         "PREDICT(worth, *) + 1",
