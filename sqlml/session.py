@@ -17,20 +17,31 @@ from typing import TYPE_CHECKING, Any
 from sqlml.callers import calling_frame
 from sqlml.catalog.store import Store
 from sqlml.engines.interrupts import stopped_by_ctrl_c
-from sqlml.errors import EngineError, SqlmlError, TransformError
+from sqlml.errors import (
+    ArtifactError,
+    CatalogVersionError,
+    ConflictError,
+    DependencyError,
+    EngineError,
+    ReadOnlyError,
+    SignatureError,
+    SqlmlError,
+    TransformError,
+)
 from sqlml.language.parser import parse, parse_each
 from sqlml.language.places import point
 from sqlml.language.statements import CreateModel, DescribeModel, EngineStatement, ModelName, Span, Statement
-from sqlml.language.tokens import first_words, may_hold_ml
+from sqlml.language.tokens import first_word, first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
 from sqlml.rewrite import Found
 from sqlml.statements import HANDLERS
-from sqlml.statements.engine import has_work, run_with_calls
+from sqlml.statements.engine import has_work, run_generated, run_with_calls
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, VersionRecord
     from sqlml.engines.duckdb import DuckDBEngine
     from sqlml.engines.engine import Column
+    from sqlml.language.splice import OffsetMap
     from sqlml.results import LocalResult
     from sqlml.training.progress import Progress
     from udfs.duckdb.references import Names
@@ -39,14 +50,18 @@ if TYPE_CHECKING:
 # Statements after which an unqualified name may lead elsewhere, and those that end a transaction.
 MOVES_NAMES = frozenset({"USE", "SET", "RESET", "ATTACH", "DETACH", "PRAGMA"})
 ENDS_TRANSACTION = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
+WATCHED = MOVES_NAMES | ENDS_TRANSACTION
+NAME_ERRORS = ("42", "3F")  # SQLSTATEs of statements that do not fit the tables and models there are
 CACHED_TEXTS = 256
+_ABOUT_MODEL = (ArtifactError, CatalogVersionError, ConflictError, DependencyError, ReadOnlyError, SignatureError)
 
 
 @dataclass(frozen=True)
 class Rewritten:
-    """A statement's generated SQL, and the state of the models it was made in."""
+    """A statement, its generated SQL with the way back to the user's text, and the state of the models it was made in."""
 
-    sql: str
+    statement: EngineStatement
+    offsets: OffsetMap
     generation: int
 
 
@@ -78,6 +93,8 @@ class Session:
             self.notices = []
         self.cancelled.clear()
         with self.engine.seeing(calling_frame()):
+            if self._unpublished:
+                self._publish_if_over()  # the transaction may have ended on the engine's own connection
             if not may_hold_ml(text):
                 self.pass_through(text, parameters)
                 return None
@@ -116,39 +133,68 @@ class Session:
             return HANDLERS[type(statement)](self, statement, text)
         except SqlmlError as error:
             point(error, text, _spans(statement, error))
+            if error.position is None and isinstance(error, _ABOUT_MODEL) and hasattr(statement, "name"):
+                error.position = statement.name.span.start
             raise
 
     def _run_known(self, text: str, known: Rewritten, parameters: Any) -> LocalResult | None:
-        """Run a statement whose SQL is known; where it no longer fits the tables, begin anew for a proper error."""
+        """Run a statement whose SQL is known; where the names in it lead elsewhere now, begin anew."""
+        statement, offsets = known.statement, known.offsets
+
+        def execute() -> None:
+            self.execute(offsets.generated, parameters)
+
         try:
-            self.execute(known.sql, parameters)
-        except Exception:
-            del self._rewritten[text]
-            if self.engine.in_transaction():
+            run_generated(self, offsets, execute, statement.span, statement.calls)
+        except EngineError as error:
+            self._rewritten.pop(text, None)
+            if not error.sqlstate.startswith(NAME_ERRORS) or self.engine.in_transaction():
                 raise
             return self._run_text(text, parameters)
         return None
 
-    def remember(self, text: str, statement: EngineStatement, sql: str) -> None:
-        """Keep the SQL of a text that is one statement, for the next time it is run."""
+    def generation_to_keep(self, text: str, statement: EngineStatement) -> int | None:
+        """The state of the models, before they are looked up, under which a statement's SQL may serve again.
+
+        None where it is one of several, or sees the snapshot of a transaction, which others have left behind.
+        """
         alone = statement.span.start == 0 and statement.span.end >= len(text.rstrip("; \t\r\n"))
-        if alone and not self._unpublished:
-            if len(self._rewritten) >= CACHED_TEXTS:
-                self._rewritten.clear()
-            self._rewritten[text] = Rewritten(sql, self.instance.generation)
+        generation = self.instance.generation
+        return generation if alone and not self._unpublished and not self.engine.in_transaction() else None
+
+    def remember(self, text: str, statement: EngineStatement, offsets: OffsetMap, generation: int | None) -> None:
+        """Keep the SQL of a text for the next time it is run."""
+        if generation is None:
+            return
+        if len(self._rewritten) >= CACHED_TEXTS:
+            self._rewritten.clear()
+        self._rewritten[text] = Rewritten(statement, offsets, generation)
 
     def pass_through(self, text: str, parameters: Any) -> None:
-        """The engine's own statement, untouched, with the engine's own result and errors."""
-        self.execute(text, parameters)
-        words = first_words(text)
-        if words & MOVES_NAMES:
-            self._rewritten.clear()
-            if words & {"ATTACH", "DETACH"}:
-                self.publish_attached()
-        if self._unpublished and words & ENDS_TRANSACTION and not self.engine.in_transaction():
-            self.publish(*self._unpublished)
+        """The engine's own statements, untouched, with the engine's own result and errors."""
+        if not first_words(text) & WATCHED:
+            self.execute(text, parameters)
+            return
+        # One by one, as the engine itself does: what follows from one of them must not cost the last one its result.
+        *others, last = self.engine.statements(text)
+        for statement in others:
+            self._run_watched(statement, None)
+        self._run_watched(last, parameters)
 
-    def execute(self, sql: str, parameters: Any = None) -> None:
+    def _run_watched(self, statement: Any, parameters: Any) -> None:
+        """Run one statement and take note where it ends a transaction or lets names lead elsewhere."""
+        word = first_word(statement.query)
+        try:
+            self.execute(statement, parameters)
+        finally:
+            if self._unpublished and word in ENDS_TRANSACTION:
+                self._publish_if_over()
+        if word in MOVES_NAMES:
+            self._rewritten.clear()
+        if word in ("ATTACH", "DETACH"):
+            self.publish_attached()
+
+    def execute(self, sql: Any, parameters: Any = None) -> None:
         """Run on the engine, with its own errors; stored texts see the models of a transaction that is still open."""
         if not self._unpublished:
             self.engine.execute_native(sql, parameters)
@@ -161,10 +207,14 @@ class Session:
         with self.engine.seeing(calling_frame()):
             if not may_hold_ml(query):
                 return self.engine.native_relation(query)
-            statements = parse(query, self.engine.dialect, self._is_model)
-            if len(statements) == 1 and isinstance(statements[0], EngineStatement) and statements[0].stores is None:
-                return run_with_calls(self, statements[0], query, None, lazily=True)
-            result = self._run_text(query, None)
+            try:
+                statements = parse(query, self.engine.dialect, self._is_model)
+                if len(statements) == 1 and isinstance(statements[0], EngineStatement) and statements[0].stores is None:
+                    return run_with_calls(self, statements[0], query, None, lazily=True)
+                result = self._run_text(query, None)
+            except SqlmlError as error:
+                error.text = error.text if error.text is not None else query
+                raise
             return self.native.from_arrow(result.table) if result is not None else None
 
     # -- what rewriting asks for ---------------------------------------------------------------------------------------------
@@ -252,13 +302,19 @@ class Session:
             self.publish(database)
 
     def publish(self, *databases: str) -> None:
-        """Let all connections of the process score by what is committed."""
+        """Let all connections of the process score by what is committed; of two sessions the later one reads later, too."""
         for database in databases:
-            if self.engine.has_database(database):
-                self.instance.publish(database, self._loaded_names(database))
-            else:
-                self.instance.withdraw(database)
+            with self.instance.publishing:
+                if self.engine.has_database(database):
+                    self.instance.publish(database, self._loaded_names(database))
+                else:
+                    self.instance.withdraw(database)
         self._unpublished.difference_update(databases)
+
+    def _publish_if_over(self) -> None:
+        """Publish what a transaction changed once it is over, by whatever means."""
+        if not self.engine.in_transaction():
+            self.publish(*self._unpublished)
 
     @contextmanager
     def own_names(self, *databases: str) -> Iterator[None]:
@@ -313,7 +369,7 @@ class Session:
 
 def _spans(statement: Any, error: SqlmlError) -> list[Span]:
     """The parts of a model statement in which to look for the word at fault, the likeliest first."""
-    if not isinstance(statement, CreateModel):
+    if not isinstance(statement, CreateModel) or isinstance(error, _ABOUT_MODEL):
         return [statement.span]
     spans = [statement.query, statement.span]
     about_transform = isinstance(error, TransformError) or "features" in error.message
@@ -325,8 +381,9 @@ def _is_ours(statement: Statement) -> bool:
 
 
 def _stored_reference(version: VersionRecord, name: ModelName) -> str:
-    """The name under which a stored text finds the model: without the database, so that a renamed file keeps working."""
-    parts = [f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (version.model.schema, version.model.name)]
+    """The name under which a stored text finds the model: with the database, since another one may have a model of that name."""
+    model = version.model
+    parts = [f'"{part.replace(chr(34), chr(34) * 2)}"' for part in (model.database, model.schema, model.name)]
     suffix = ""
     if name.version is not None:
         suffix = f"@{name.version}"

@@ -68,14 +68,18 @@ class DuckDBEngine:
         try:
             return eval(_CALL, {} if frame is None else frame.f_globals, visible)  # noqa: S307  our own constant text
         except RuntimeError as error:
-            if (
-                str(error) == "Query interrupted"
-            ):  # DuckDB met the signal first and put this in place of Python's own error
+            if str(error) == "Query interrupted":
+                # DuckDB met the signal first and put this in place of Python's own error.
                 raise KeyboardInterrupt from error
             raise
 
-    def execute_native(self, sql: str, parameters: Any = None) -> None:
-        """Execute with DuckDB's own errors; the result stays on the connection."""
+    def statements(self, sql: str) -> list[Any]:
+        """The statements of a text as DuckDB itself tells them apart, each with its text as ``query``."""
+        found: list[Any] = self.connection.extract_statements(sql)
+        return found
+
+    def execute_native(self, sql: Any, parameters: Any = None) -> None:
+        """Execute a text, or one of its ``statements``, with DuckDB's own errors; the result stays on the connection."""
         self._native(self.connection.execute, sql, parameters)
 
     def native_relation(self, sql: str) -> Any:

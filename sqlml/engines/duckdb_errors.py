@@ -57,7 +57,7 @@ _SCORING = (
     (re.compile(r'^column "[^\n]+" must be (an? |text,)'), "42804"),
     (re.compile(r'^missing columns? "'), "42703"),
     (re.compile(r'^column "[^\n]+" is ambiguous: the row has'), "42702"),
-    (re.compile(r"which only the database can compute from|^the model needs "), "0A000"),
+    (re.compile(r"^the model needs .*, which only the database can compute"), "0A000"),
     (re.compile(r'^(model|version|alias) .*(does not exist|has no|not loaded)|^no model "'), "42704"),
     (re.compile(r"; hint: "), "22023"),
 )

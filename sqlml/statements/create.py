@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlml.errors import EngineError, SqlmlError, SqlSyntaxError, TransformError
+from sqlml.language.places import named_in
+from sqlml.language.statements import Span
 from sqlml.language.tokens import parameters_in, tokenize
 from sqlml.planning.features import FeatureOptions, plan_features
 from sqlml.planning.options import parse_options
@@ -16,7 +18,7 @@ from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
     from sqlml.engines.engine import Column
-    from sqlml.language.statements import CreateModel, Span
+    from sqlml.language.statements import CreateModel
     from sqlml.planning.features import FeaturePlan
     from sqlml.planning.options import TrainingOptions
     from sqlml.results import LocalResult
@@ -122,7 +124,8 @@ def _type_of(session: Session, query: str, expression: str) -> str:
                 hint="Use a preprocessor such as ML.STANDARD_SCALER(x) OVER (), which keeps what it learned from all rows.",
             ) from error
         inside = error.position is not None and 0 <= error.position - len(head) < len(expression)
-        error.position = error.position - len(head) if inside and error.position is not None else None
+        place = error.position - len(head) if inside and error.position is not None else None
+        error.position = named_in(expression, Span(0, len(expression)), error.message) if place is None else place
         error.text = None
         raise
     if session.engine.is_volatile(probe) and not session.engine.is_volatile(query):

@@ -63,7 +63,7 @@ def _format(options: tuple[Option, ...]) -> str:
         if not isinstance(option.value, str) or option.value.lower() not in FORMATS:
             raise OptionValueError(
                 f'option "format" must be one of {", ".join(FORMATS)}, got {option.value!r}',
-                hint="sqlml is the artifact with all that the model needs, lightgbm the trees as LightGBM's own text.",
+                hint="The format sqlml is the artifact with all that the model needs, lightgbm the trees as LightGBM's own text.",
                 position=option.span.start,
             )
         chosen = option.value.lower()

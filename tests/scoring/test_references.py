@@ -63,7 +63,7 @@ def test_look_up(text, found):
         ("onli", 'model "onli" does not exist', 'Did you mean "only"?'),
         ("nothing.like.it", 'model "nothing.like.it" does not exist', None),
         ("x.new", 'model "x.new" has no default version', "Name a version, as in model@1, or set a default version."),
-        ("m@2", 'model "m" has no version "2"', "It has 1, best."),
+        ("m@2", 'model "m" has no version 2', "It has 1."),
     ],
 )
 def test_failed_look_ups(text, message, hint):

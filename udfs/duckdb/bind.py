@@ -187,6 +187,8 @@ def _as_number(name: str, model: Model) -> str | None:
 def match_columns(call: Call, types: Sequence[DuckType]) -> tuple[bool, list[Column]]:
     """Whether the columns come as one row, and how each argument of the model is read."""
     given = types[call.first :]
+    if call.function.startswith("ml_"):
+        _refuse_computed(call.model)
     if not given:
         raise InputMismatchError(
             "no columns given", hint=f"Pass a row of a table, or the columns {_listed(call.model)}."
@@ -202,6 +204,16 @@ def match_columns(call: Call, types: Sequence[DuckType]) -> tuple[bool, list[Col
             hint=f"Pass them in this order: {_listed(call.model)}.",
         )
     return False, [read_column(a, i, t) for i, (a, t) in enumerate(zip(wanted, given, strict=True))]
+
+
+def _refuse_computed(model: Model) -> None:
+    """Refuse a model whose TRANSFORM the database computes: only a session writes that into a query."""
+    computed = [argument.expression for argument in model.arguments if argument.expression is not None]
+    if computed:
+        raise InputMismatchError(
+            f"the model needs {computed[0]}, which only the database can compute",
+            hint="Use PREDICT or ML.PREDICT in a session of sqlml, or a view created there.",
+        )
 
 
 def _listed(model: Model) -> str:
@@ -234,13 +246,7 @@ def match_names(model: Model, names: Sequence[str]) -> list[int]:
 
 
 def _missing(missing: Sequence[Argument], names: Sequence[str]) -> InputMismatchError:
-    computed = [argument for argument in missing if argument.expression is not None]
     listed = ", ".join(f'"{argument.name}"' for argument in missing)
-    if computed:
-        return InputMismatchError(
-            f"the model needs {listed}, which only the database can compute from {computed[0].expression}",
-            hint="Use PREDICT(model, ...) or ML.PREDICT in a session, which adds the expression.",
-        )
     word = "column" if len(missing) == 1 else "columns"
     return InputMismatchError(f"missing {word} {listed}", hint=f"The row has {', '.join(names) or 'no columns'}.")
 

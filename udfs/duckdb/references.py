@@ -105,11 +105,13 @@ def find_hash(reference: Reference, databases: Mapping[str, Names]) -> str:
             f'model "{reference.text}" has no default version',
             hint="Name a version, as in model@1, or set a default version.",
         )
-    kind = "version" if isinstance(reference.version, int) else "alias"
-    known = [str(key) for key in versions if key is not None]
+    if isinstance(reference.version, int):
+        kind, known = f"version {reference.version}", [str(key) for key in versions if isinstance(key, int)]
+    else:
+        kind, known = f'alias "{reference.version}"', [key for key in versions if isinstance(key, str)]
     raise ModelReferenceError(
-        f'model "{".".join(reference.parts)}" has no {kind} "{reference.version}"',
-        hint=f"It has {', '.join(known)}." if known else None,
+        f'model "{".".join(reference.parts)}" has no {kind}',
+        hint=f"It has {', '.join(known)}." if known else "It has no aliases.",
     )
 
 
@@ -140,6 +142,10 @@ def _candidates(
     own = [(key, versions) for key, versions in everything if key[0] == first]
     if len(parts) == 3:
         yield parts, everything
+        if parts[0].casefold() not in {database.casefold() for database in databases}:
+            # A stored text names the database it was written in: its file was renamed, or opened under another name.
+            yield (None, *parts[1:]), own
+            yield (None, *parts[1:]), everything
     elif len(parts) == 2:
         yield (None, *parts), own
         yield (parts[0], "main", parts[1]), everything
