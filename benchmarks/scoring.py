@@ -56,7 +56,7 @@ class Flights:
 
     def in_sql(self) -> float:
         """The whole job as a user writes it."""
-        return self.connection.execute("SELECT sum(PREDICT_PROBA(late, *)) FROM rows").fetchone()[0]
+        return self.connection.execute("SELECT sum(PREDICT_PROBA(late, *)) FROM rows").fetchall()[0][0]
 
     def with_pandas(self, threads: int) -> np.ndarray[Any, Any]:
         """Pull to pandas, turn text into the model's codes, predict."""
@@ -125,7 +125,7 @@ def measure(threads: int, rounds: int) -> list[Figure]:
             },
             rounds,
         )
-        count = flights.connection.execute("SELECT count(*) FROM rows").fetchone()[0]
+        count = flights.connection.execute("SELECT count(*) FROM rows").fetchall()[0][0]
         flights.connection.close()
     job = f"`SELECT sum(PREDICT_PROBA(late, *))` over {count:,} flights"
     rivals = {"pandas": ("pull to pandas, LightGBM predict", "3x"), "arrow": ("pull to Arrow, LightGBM predict", "")}
