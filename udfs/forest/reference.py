@@ -30,10 +30,14 @@ def leaf_of(tree: Tree, row: Floats) -> int:
     """The leaf that a row of features reaches."""
     node = 0 if len(tree.left_child) else -1
     while node >= 0:
-        x = float(row[tree.split_feature[node]])
-        decide = _is_member if tree.decision_type[node] & 1 else _is_left
-        node = int(tree.left_child[node] if decide(tree, node, x) else tree.right_child[node])
+        node = int(tree.left_child[node] if goes_left(tree, node, row) else tree.right_child[node])
     return ~node
+
+
+def goes_left(tree: Tree, node: int, row: Floats) -> bool:
+    """The decision that a node takes on a row of features."""
+    x = float(row[tree.split_feature[node]])
+    return _is_member(tree, node, x) if tree.decision_type[node] & 1 else _is_left(tree, node, x)
 
 
 def _is_left(tree: Tree, node: int, x: float) -> bool:
