@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import signal
 import subprocess
 import sys
 import time
@@ -97,7 +98,14 @@ class Terminal:
                     self._read()
             except OSError:  # Linux reports the closed terminal so
                 break
-        return os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
+        while time.monotonic() < end:
+            ended, status = os.waitpid(self.process, os.WNOHANG)
+            if ended:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.05)
+        os.kill(self.process, signal.SIGKILL)
+        os.waitpid(self.process, 0)
+        raise AssertionError(f"the process goes on: {self.seen!r}")
 
 
 @pytest.fixture
@@ -108,6 +116,8 @@ def open_terminal(tmp_path, environment):
     def start(*arguments):
         process, screen = pty.fork()
         if process == 0:
+            for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, signal.SIG_DFL)  # whoever started the tests may have switched them off
             os.chdir(tmp_path)
             os.execve(COMMAND[0], [*COMMAND, *map(str, arguments)], {**environment, "COLUMNS": "100", "LINES": "40"})
         opened.append(screen)
