@@ -195,14 +195,16 @@ def predict_table_sql(
 
 
 def transform_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) -> str:
-    """The derived table of ML.TRANSFORM: one column a feature, a categorical one as the text of its level."""
+    """The derived table of ML.TRANSFORM: one column a feature, a categorical one as the text of its level; a missing value is NULL."""
     quote = scored.quote
     columns = []
     for index, feature in enumerate(scored.model.features):
         value = f"__f[{index + 1}]"
         if feature.categorical:
             levels = ", ".join("NULL" if level is None else literal(level) for level in feature.levels)
-            value = f"([{levels}]::VARCHAR[])[CAST({value} AS BIGINT) + 1]"
+            value = f"([{levels}]::VARCHAR[])[TRY_CAST({value} AS BIGINT) + 1]"
+        else:
+            value = f"nullif({value}, CAST('nan' AS DOUBLE))"
         columns.append(f"{value} AS {quote(feature.name)}")
     features = scored.call("features", scored.row(mapping))
     return f"(SELECT {', '.join(columns)} FROM (SELECT {features} AS __f FROM ({source}) AS __sqlml_rows) AS __sqlml_features)"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlml.errors import EngineError, SqlmlError, SqlSyntaxError, TransformError
+from sqlml.errors import EngineError, NotSupportedYetError, SqlmlError, SqlSyntaxError, TransformError
 from sqlml.language.places import named_in
 from sqlml.language.statements import Span
 from sqlml.language.tokens import parameters_in, tokenize
@@ -74,6 +74,12 @@ def _training_query(session: Session, statement: CreateModel, text: str) -> Quer
     )
     query, offsets = rewriter.rewrite()
     columns = run_generated(session, offsets, lambda: session.columns_of(query), statement.query, statement.calls)
+    if [column.sql_type for column in columns] == ["UNKNOWN"]:
+        raise NotSupportedYetError(
+            "the columns of this training query are known only when it runs",
+            hint="Write PIVOT t ON x IN ('a', 'b') ..., or store its result with CREATE TABLE ... AS first.",
+            position=statement.query.start,
+        )
     return Query(query, columns)
 
 
