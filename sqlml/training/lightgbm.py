@@ -50,11 +50,15 @@ def library() -> ctypes.CDLL:
     for folder in (spec.submodule_search_locations or ()) if spec else ():
         for path in (Path(folder) / place / name for place in ("lib", ".") for name in _LIBRARY_NAMES):
             if path.exists():
-                with _patient_threads():
-                    loaded = ctypes.CDLL(str(path))
-                loaded.LGBM_GetLastError.restype = ctypes.c_char_p
-                return loaded
+                return _load(path)
     raise MissingExtraError("the lightgbm package is not installed", hint="Run: pip install lightgbm")
+
+
+def _load(path: Path) -> ctypes.CDLL:
+    with _patient_threads():
+        loaded = ctypes.CDLL(str(path))
+    loaded.LGBM_GetLastError.restype = ctypes.c_char_p
+    return loaded
 
 
 @contextlib.contextmanager
