@@ -16,6 +16,7 @@ demo: $(VENV)/installed-demo
 
 test: lint
 	$(BIN)/python -m pytest
+	SQLML_SCORER=arrow $(BIN)/python -m pytest tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

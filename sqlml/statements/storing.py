@@ -10,6 +10,8 @@ from sqlml.errors import ConflictError, ModelExistsError
 from sqlml.results import LocalResult
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlml.catalog.records import NewVersion, VersionRecord
     from sqlml.language.statements import CreateModel, ImportModel
     from sqlml.session import Session
@@ -74,20 +76,25 @@ def _store(
 
     if session.engine.in_transaction():
         return add()
-    for attempt in range(ATTEMPTS):
+    for _ in range(ATTEMPTS - 1):
         try:
-            with session.transaction():
-                if not statement.or_replace and session.store.find_or_none(statement.name) is not None:
-                    raise ModelExistsError(
-                        f'model "{statement.name.parts[-1]}" was created by another session meanwhile',
-                        hint="Run the statement again with OR REPLACE to add a version.",
-                        position=statement.name.span.start,
-                    )
-                return add()
+            return _store_once(session, statement, add)
         except ConflictError:
-            if attempt == ATTEMPTS - 1:
-                raise
-    raise ConflictError("the version could not be stored")  # unreachable: the last attempt raises
+            continue  # another session was faster: the next number is free
+    return _store_once(session, statement, add)
+
+
+def _store_once(
+    session: Session, statement: CreateModel | ImportModel, add: Callable[[], VersionRecord]
+) -> VersionRecord:
+    with session.transaction():
+        if not statement.or_replace and session.store.find_or_none(statement.name) is not None:
+            raise ModelExistsError(
+                f'model "{statement.name.parts[-1]}" was created by another session meanwhile',
+                hint="Run the statement again with OR REPLACE to add a version.",
+                position=statement.name.span.start,
+            )
+        return add()
 
 
 def _summary(
