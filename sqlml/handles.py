@@ -56,8 +56,10 @@ class ModelHandle:
     @property
     def versions(self) -> pa.Table:
         """All versions, the newest first."""
-        bare = self.name.split("@")[0]
-        return self._connection.execute(f"SHOW MODEL VERSIONS {bare}").arrow()
+        session = self._connection._session  # noqa: SLF001
+        model = session.find(self.name).model
+        name = session.quote(model.database, model.schema, model.name)
+        return self._connection.execute(f"SHOW MODEL VERSIONS {name}").arrow()
 
     def _call(self, function: str, rows: Any, settings: dict[str, Any]) -> pa.Table:
         parts = [f"MODEL {self.name}"]
@@ -65,7 +67,8 @@ class ModelHandle:
             return self._with_registered(function, rows, settings)
         if rows is not None:
             is_query = len(rows.split()) > 1 and not rows.strip().startswith('"')
-            parts.append(f"({rows})" if is_query else f"TABLE {rows}")
+            query = rows.rstrip("; \t\r\n")
+            parts.append(f"({query}\n)" if is_query else f"TABLE {rows}")  # on a line of its own: a comment may end it
         if settings:
             parts.append("STRUCT(" + ", ".join(f"{_literal(value)} AS {key}" for key, value in settings.items()) + ")")
         return self._connection.execute(f"SELECT * FROM ML.{function}({', '.join(parts)})").arrow()

@@ -30,6 +30,7 @@ from sqlml.errors import (
 )
 from sqlml.language.parser import parse, parse_each
 from sqlml.language.places import point
+from sqlml.language.reader import is_plain_name
 from sqlml.language.statements import CreateModel, DescribeModel, EngineStatement, ModelName, Span, Statement
 from sqlml.language.tokens import first_word, first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
@@ -267,9 +268,10 @@ class Session:
         return self.store.resolve(statement.name)
 
     def model_names(self) -> list[str]:
-        """Names of the models of the current database, qualified where they are not in the current schema."""
+        """Names of the models of the current database as one writes them, qualified where they are not in the current schema."""
         here = self.engine.current_schema()
-        return [m.name if m.schema == here else f"{m.schema}.{m.name}" for m in self.store.list_models()]
+        names = [(m.name,) if m.schema == here else (m.schema, m.name) for m in self.store.list_models()]
+        return [".".join(part if is_plain_name(part) else self.quote(part) for part in parts) for parts in names]
 
     def notice(self, text: str) -> None:
         """Tell the user something beside the result."""

@@ -126,6 +126,10 @@ class DuckDBEngine:
         names, types, *_ = self.call(bind, sql, values=_values(parameters), sql=sql)
         return [Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True)]
 
+    def require_syntax(self, sql: str) -> None:
+        """Raise the parser's error if the text is no SQL; nothing is bound or run, so no transaction is aborted."""
+        self.call(self.connection.extract_statements, sql, sql=sql)
+
     def stream(
         self, sql: str, rows_per_batch: int = 65_536, parameters: Sequence[Any] | None = None
     ) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,11 @@ from sqlml.language.words import RESERVED
 _END = Token("symbol", "", "", 0, 0)
 
 
+def is_plain_name(text: str) -> bool:
+    """Whether a name can be written without quotes."""
+    return text.isidentifier() and text.upper() not in RESERVED
+
+
 class Reader:
     """Tokens ``index`` to ``end`` of ``tokens``, which were read from ``text``."""
 

@@ -285,6 +285,12 @@ def first_words(text: str) -> frozenset[str]:
     return frozenset(match[1].upper() for match in _STATEMENT_WORD.finditer(text))
 
 
+def first_word(statement: str) -> str:
+    """The first word of one statement in upper case; empty where it has none."""
+    match = _FIRST_WORD.match(statement)
+    return match[1].upper() if match else ""
+
+
 _SPACE = r"(?:\s|--[^\n]*\n|/\*.*?\*/)*"
 _FIRST_WORD = re.compile(rf"{_SPACE}(\w+)", re.DOTALL)
 _STATEMENT_WORD = re.compile(rf"(?:^|;){_SPACE}(\w+)", re.DOTALL)

@@ -122,17 +122,19 @@ def _attribute(star: Sequence[Column], relations: dict[str, tuple[Column, ...]])
     owners: dict[str, list[str]] = {}
     for alias, columns in relations.items():
         for column in columns:
-            owners.setdefault(column.name, []).append(alias)
+            owners.setdefault(column.name.casefold(), []).append(alias)
     counts: dict[str, int] = {}
     for column in star:
-        counts[column.name] = counts.get(column.name, 0) + 1
+        key = column.name.casefold()
+        counts[key] = counts.get(key, 0) + 1
     taken: dict[str, int] = {}
     visible = []
     for column in star:
-        names = owners.get(column.name, [])
-        position = taken.get(column.name, 0)
-        taken[column.name] = position + 1
-        one_each = counts[column.name] == len(names)
+        key = column.name.casefold()
+        names = owners.get(key, [])
+        position = taken.get(key, 0)
+        taken[key] = position + 1
+        one_each = counts[key] == len(names)
         qualifiers = (names[position],) if one_each and names else tuple(names)
         visible.append(VisibleColumn(column.name, column.sql_type, qualifiers))
     return tuple(visible)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from sqlml.catalog.records import RecordedView
-from sqlml.errors import EngineError
+from sqlml.errors import AmbiguousColumnError, EngineError, InputMismatchError, MissingColumnError
 from sqlml.language.places import named_in
 from sqlml.results import LocalResult
 from sqlml.rewrite import Found, Rewriter
+from sqlml.statements.syntax import require_syntax
 from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run_with_calls(
     session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool = False
 ) -> Any:
     """Rewrite and run. None: the result waits on the engine's connection; EXPLAIN's gets our lines. ``lazily``: a relation."""
+    generation = session.generation_to_keep(text, statement)
     rewriter = Rewriter(
         text,
         statement.span,
@@ -43,7 +45,11 @@ def run_with_calls(
         unnamed_items=statement.unnamed_items,
         stored=statement.stores is not None,
     )
-    sql, offsets = rewriter.rewrite()
+    try:
+        sql, offsets = rewriter.rewrite()
+    except (AmbiguousColumnError, InputMismatchError, MissingColumnError):
+        require_syntax(session, statement, text)
+        raise
     models = list(
         {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}.values()
     )
@@ -63,7 +69,7 @@ def run_with_calls(
     if statement.explains:
         return _explained(session, models)
     if statement.stores is None and statement.calls:
-        session.remember(text, statement, sql)
+        session.remember(text, statement, offsets, generation)
     return None
 
 

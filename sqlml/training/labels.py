@@ -6,6 +6,7 @@ batches of the label ──► LabelSurvey.add ... ──► .finish() ──►
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -250,4 +251,4 @@ class LabelSurvey:
 
 def _decimal_or_self(value: Any) -> Any:
     """Numeric order for decimals, which are kept as text."""
-    return float(value) if isinstance(value, str) else value
+    return Decimal(value) if isinstance(value, str) else value

@@ -153,7 +153,8 @@ class Callbacks:
             lib.call("function_signature_set_return_type", signature, handle)
             lib.destroy("logical_type", handle)
             lib.call("scalar_function_set_property", function, capi.NULL_HANDLING, capi.NULL_HANDLING_SPECIAL)
-            stability = capi.STABILITY_CONSISTENT if name.startswith("__") else capi.STABILITY_WITHIN_QUERY
+            # A call of constants by a model's name, folded while a statement is prepared, would keep to that time's version.
+            stability = capi.STABILITY_CONSISTENT if name == INSTANCE_FUNCTION else capi.STABILITY_WITHIN_QUERY
             lib.call("scalar_function_set_property", function, capi.STABILITY, stability)
             block = Block([opened.id, number, 0, 4])
             opaque = capi.Opaque(_functions.hold(block, opened.id), code.release, None)
@@ -228,7 +229,7 @@ class Callbacks:
             result, table = self._label_type(self.lib.get("context_get_factory", context), call)
         prepared = Prepared(call, types, opened, change=change, result=result, labels=table)
         if key is not None:
-            if len(self._known) >= KNOWN_CALLS or any(known.change != change for known in self._known.values()):
+            if len(self._known) >= KNOWN_CALLS or any(known.change != change for known in list(self._known.values())):
                 self._known.clear()
             self._known[key] = prepared
         return prepared

@@ -17,7 +17,7 @@ from urllib.parse import unquote
 from udfs.errors import InputMismatchError, ModelReferenceError
 
 SETTINGS = ("threshold", "class", "class_index")
-_SUFFIX = re.compile(rf"\?(?=(?:{'|'.join(SETTINGS)})=)")
+_SUFFIX = re.compile(rf'((?:(?>"(?:[^"]|"")*")|[^"])*?)\?(?=(?:{"|".join(SETTINGS)})=)')  # not between quotes
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^."@]+)')
 _HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
@@ -61,8 +61,8 @@ def parse_reference(text: str) -> Reference:
 
 
 def _split(text: str) -> tuple[str, str, str]:
-    match = _SUFFIX.search(text)
-    return (text[: match.start()], "?", text[match.end() :]) if match else (text, "", "")
+    match = _SUFFIX.match(text)
+    return (match[1], "?", text[match.end() :]) if match else (text, "", "")
 
 
 def _setting(part: str) -> tuple[str, str]:

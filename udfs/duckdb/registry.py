@@ -43,6 +43,7 @@ class Instance:
         self._models: dict[str, Model] = {}
         self._names: dict[str, Names] = {}
         self._overlay = threading.local()  # binding happens on the thread that runs the statement
+        self.publishing = threading.RLock()  # held from reading names until they are published
         self.generation = 0  # counts changes of the names: what was planned with an older one may name another version
 
     def put(self, artifact_hash: str, artifact: bytes) -> None:

@@ -7,6 +7,7 @@ a function, on any thread and after Python is gone, so freeing only sets a mark;
 from __future__ import annotations
 
 import ctypes
+import threading
 from array import array
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -197,19 +198,23 @@ class Keeper:
 
     def __init__(self) -> None:
         self._held: dict[int, tuple[Block, Any]] = {}
+        self._lock = (
+            threading.RLock()
+        )  # a block that one sweep has freed may be another's by the time a second one looks
 
     def hold(self, block: Block, *needs: Any) -> int:
         """Keep a block and what it needs; returns its address."""
-        self._held[block.address] = (block, needs)
+        with self._lock:
+            self._held[block.address] = (block, needs)
         return block.address
 
     def sweep(self) -> list[Any]:
         """Free all marked blocks; returns what they needed."""
-        dead = [address for address, (block, _) in list(self._held.items()) if block.dead]
         released = []
-        for address in dead:
-            entry = self._held.pop(address, None)
-            if entry is not None:
-                entry[0].free()
-                released.append(entry[1])
+        with self._lock:
+            dead = [address for address, (block, _) in self._held.items() if block.dead]
+            for address in dead:
+                block, needs = self._held.pop(address)
+                block.free()
+                released.append(needs)
         return released

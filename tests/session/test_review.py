@@ -1,0 +1,154 @@
+"""What several sessions, transactions and databases do to one another's models."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from sqlml.errors import EngineError
+
+OPTIONS = "OPTIONS (input_label_cols = ['y'], max_iterations = 3, data_split_method = 'no_split')"
+SUM = "SELECT sum(PREDICT(m, *)) FROM t"
+
+
+@pytest.fixture
+def line(empty):
+    """A table and the model m of a rising line."""
+    empty.execute("CREATE TABLE t AS SELECT i::DOUBLE AS x, (hash(i) % 10)::DOUBLE AS z FROM range(400) r(i)")
+    empty.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, z, 2 * x AS y FROM t")
+    return empty
+
+
+@pytest.fixture
+def fall(line):
+    """Replaces m by the model of a falling line."""
+    return lambda connection=line: connection.execute(
+        f"CREATE OR REPLACE MODEL m {OPTIONS} AS SELECT x, z, -3 * x AS y FROM t"
+    )
+
+
+def test_a_text_run_in_an_old_snapshot_sees_the_new_version_after_it(line, fall):
+    other = line.cursor()
+    other.execute("BEGIN")
+    before = other.execute(SUM).fetchone()
+    fall()
+    assert other.execute(SUM).fetchone() == before
+    other.execute("COMMIT")
+    assert other.execute(SUM).fetchone() == line.execute(SUM).fetchone() != before
+
+
+def test_a_commit_is_published_though_a_later_statement_of_its_text_fails(line, fall):
+    line.execute("BEGIN")
+    fall()
+    with pytest.raises(Exception, match="too late"):
+        line.execute("COMMIT; SELECT error('too late')")
+    plain = line.engine_connection.cursor()
+    assert plain.execute("SELECT sum(ml_predict('m', t)) FROM t").fetchone() == line.execute(SUM).fetchone()
+
+
+def test_a_commit_on_the_engines_own_connection_is_published_by_the_next_statement(line, fall):
+    line.execute("BEGIN")
+    fall()
+    line.engine_connection.commit()
+    here = line.execute(SUM).fetchone()
+    assert here[0] < 0
+    assert line.cursor().execute("SELECT sum(ml_predict('m', t)) FROM t").fetchone() == here
+
+
+@pytest.mark.parametrize("first", ["ATTACH ':memory:' AS other", "COMMIT", "SELECT '; COMMIT'"])
+def test_a_text_gives_the_result_of_its_last_statement(line, fall, first):
+    line.execute("BEGIN")
+    if not first.startswith("ATTACH"):
+        fall()
+    assert line.execute(f"{first}; SELECT '; COMMIT', $1", [42]).fetchall() == [("; COMMIT", 42)]
+
+
+def test_an_interrupt_ends_a_statement_that_ran_before(line):
+    line.execute("CREATE TABLE many AS SELECT 1 AS i")
+    text = "SELECT sum(PREDICT(m, t.*) + s) FROM t, (SELECT max(sqrt(a.i * b.i)) AS s FROM many a, many b)"
+    line.execute(text).fetchall()
+    line.execute("INSERT INTO many SELECT i FROM range(60000) r(i)")
+    stop = threading.Timer(0.3, line.interrupt)
+    stop.start()
+    started = time.monotonic()
+    with pytest.raises(EngineError, match="Interrupted"):
+        line.execute(text).fetchall()
+    stop.join()
+    assert time.monotonic() - started < 3
+
+
+def test_an_error_of_a_statement_that_ran_before_is_told_in_the_users_words(line):
+    line.execute(SUM).fetchall()
+    line.execute("BEGIN; ALTER TABLE t DROP COLUMN z")
+    with pytest.raises(EngineError, match='"z"') as caught:
+        line.execute(SUM)
+    assert caught.value.text == SUM
+    assert "__sqlml" not in str(caught.value)
+    line.execute("ROLLBACK")
+    assert line.execute(SUM).fetchone()[0] > 0
+
+
+def test_columns_joined_by_using_are_merged_though_their_case_differs(line):
+    line.execute('CREATE TABLE l ("X" DOUBLE); INSERT INTO l VALUES (1), (2)')
+    line.execute("CREATE TABLE r (x DOUBLE, z DOUBLE); INSERT INTO r VALUES (2, 5), (300, 6)")
+    scores = line.execute("SELECT PREDICT(m, *) FROM l FULL JOIN r USING (x) ORDER BY x").fetchall()
+    assert (
+        scores
+        == line.execute("SELECT PREDICT(m, *) FROM (SELECT x, z FROM l FULL JOIN r USING (x)) ORDER BY x").fetchall()
+    )
+
+
+@pytest.mark.parametrize(
+    ("make", "read"),
+    [
+        ("PREPARE p AS {}", "EXECUTE p"),
+        ("CREATE VIEW v AS {}", "SELECT * FROM v"),
+        ("CREATE TEMP VIEW v AS {}", "SELECT * FROM v"),
+        ("CREATE MACRO f() AS TABLE {}", "SELECT * FROM f()"),
+    ],
+)
+def test_stored_texts_keep_to_the_model_of_their_own_database(line, make, read):
+    line.execute("ATTACH ':memory:' AS b; USE b; CREATE TABLE t AS FROM memory.t")
+    line.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, z, -x AS y FROM t")
+    here = line.execute(SUM).fetchone()
+    line.execute(make.format(SUM))
+    assert line.execute(read).fetchone() == here
+    assert here[0] < 0
+
+
+def test_a_view_of_a_renamed_file_finds_its_model(tmp_path):
+    import sqlml
+
+    with sqlml.connect(tmp_path / "before.duckdb") as con:
+        con.execute("CREATE TABLE t AS SELECT i::DOUBLE AS x FROM range(100) r(i)")
+        con.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, 2 * x AS y FROM t")
+        con.execute(f"CREATE VIEW v AS {SUM}")
+        expected = con.execute(SUM).fetchone()
+    (tmp_path / "before.duckdb").rename(tmp_path / "after.duckdb")
+    with sqlml.connect(tmp_path / "after.duckdb") as con:
+        assert con.execute("SELECT * FROM v").fetchone() == expected
+
+
+def test_a_prepared_call_of_constants_uses_the_version_of_each_execute(line, fall):
+    line.execute("PREPARE p AS SELECT PREDICT(m, 300.0 AS x, 1.0 AS z)")
+    assert line.execute("EXECUTE p").fetchone()[0] > 0
+    fall()
+    assert line.execute("EXECUTE p").fetchone()[0] < 0
+
+
+@pytest.mark.parametrize("rows", ["FROM t;", "SELECT * FROM t -- all of it", "SELECT * FROM t; \n"])
+def test_a_handle_takes_queries_that_end_in_a_semicolon_or_comment(line, rows):
+    assert line.model("m").predict(rows).num_rows == 400
+
+
+@pytest.mark.parametrize("name", ['a@b "x" y', "m?threshold=0.2", "o'clock.x", "order", "été", "q?class=\"'"])
+def test_a_model_of_any_name_can_be_listed_handled_and_stored_in_a_view(line, name):
+    quoted = line._session.quote(name)
+    line.execute(f"CREATE MODEL {quoted} {OPTIONS} AS SELECT x, z, -x AS y FROM t")
+    (listed,) = [other for other in line.models if other != "m"]
+    assert line.model(listed).predict("t").num_rows == 400
+    assert line.model(quoted + "@1").versions.num_rows == 1
+    line.execute(f"CREATE VIEW v AS SELECT sum(PREDICT({quoted}, *)) FROM t")
+    assert line.execute("FROM v").fetchone()[0] < 0
