@@ -61,6 +61,8 @@ _SCORING = (
     (re.compile(r'^(model|version|alias) .*(does not exist|has no|not loaded)|^no model "'), "42704"),
     (re.compile(r"; hint: "), "22023"),
 )
+# How DuckDB introduces what a function in Python raised: the scorers' fallback is one.
+_FALLBACK = re.compile(r"^Python exception occurred while executing the UDF: \w+: ")
 
 
 def engine_error(error: Exception, sql: str) -> EngineError:
@@ -69,6 +71,7 @@ def engine_error(error: Exception, sql: str) -> EngineError:
     kind = ""
     if match := _KIND.match(text):
         kind, text = match[1].lower(), text[match.end() :]
+    text = _FALLBACK.sub("", text)
     position = None
     if match := _CARET.search(text):
         position = _position(sql, int(match[1]), match[2], len(match[3]))

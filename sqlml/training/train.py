@@ -219,6 +219,10 @@ def _version(
     artifact = write_artifact(model)
     gathered, trained = learned.gathered, learned.trained
     notices = [*learned.survey.labels.notices, *gathered.notices]
+    notices += [
+        f'feature "{name}" has {count:,} levels more than a dictionary keeps: the rarest ones score like unseen ones'
+        for name, count in gathered.fit.folded_levels().items()
+    ]
     if not any(len(tree.split_feature) for tree in model.forest.trees):
         notices.append("the trees found no split: every prediction is the same; give more rows or set min_data_in_leaf")
     return NewVersion(

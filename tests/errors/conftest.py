@@ -105,5 +105,5 @@ def require_house_style(error):
     assert not re.search(r"\b\w+(Error|Exception)\b|Traceback|<class|object at 0x|__sqlml_|\bNone\b", whole), whole
     assert not any(unicodedata.category(c) == "Cc" and c not in "\n\t" for c in whole)
     if error.hint and not error.hint.startswith("Candidate"):
-        assert error.hint[0].isupper()
+        assert error.hint[0].isupper() or error.hint[0] == '"'
         assert error.hint.endswith((".", "?", ")", '"', ";"))

@@ -170,6 +170,7 @@ def test_the_error_and_its_place(sql, sqlstate, message, word, hint, shared, ref
         (query("SELECT a, y FROM t LIMIT 2"), "the trees found no split"),
         (query("SELECT each, y FROM t"), "the trees found no split"),
         (labelled("y", "SELECT a, CASE WHEN a > 5 THEN y END AS y FROM t"), 'rows were left out of training because label "y" is NULL'),
+        (query("SELECT 'level ' || i AS huge, i % 7 AS a, i * 1.0 AS y FROM range(90000) r(i)"), 'feature "huge" has'),
         (query("SELECT a, 9007199254740993 + id AS big, y FROM t"), "beyond 2^53"),
     ],
 )  # fmt: skip

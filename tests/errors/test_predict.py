@@ -75,8 +75,7 @@ CASES = [
     ("SELECT * FROM ML.ROC_CURVE(MODEL cls, TABLE t, STRUCT([0.1, 2] AS thresholds))", "22023", "numbers between 0 and 1", "[0.1", "0.25, 0.5"),
     ("SELECT * FROM ML.FEATURE_INFO(MODEL reg, TABLE t)", "22023", "takes no rows", "t)", "Name only the model."),
     # what is not there yet
-    ("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL reg, TABLE t)", "0A000", "is not supported yet", "ML.EXPLAIN", "ML.FEATURE_IMPORTANCE"),
-    ("SELECT EXPLAIN_PREDICT(reg, *) FROM t", "0A000", "is not supported yet", "EXPLAIN_PREDICT", "ML.FEATURE_IMPORTANCE"),
+    ("SELECT * FROM ML.VALIDATE_DATA_SKEW(MODEL reg, TABLE t)", "0A000", "is not supported yet", "ML.VALIDATE", "ML.FEATURE_INFO"),
     ("SELECT * FROM ML.PREDCT(MODEL reg, TABLE t)", "42601", 'unknown function "ML.PREDCT"', "ML.PREDCT", "Did you mean ML.PREDICT?"),
 ]  # fmt: skip
 
