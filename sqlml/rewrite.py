@@ -18,6 +18,7 @@ from sqlml.language.places import named_in
 from sqlml.language.splice import OffsetMap, locate, splice
 from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
 from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
+from sqlml.planning.explaining import explain_sql
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.scoring import Scored, predict_sql, probability_sql
@@ -99,7 +100,9 @@ class Rewriter:
         for call in calls:
             if isinstance(call, ScalarCall) and call.unnamed_item is not None:
                 names[call.unnamed_item] = call.unnamed_item.of(self.text)
-                if call.select_item:
+                if call.function == "explain_predict":
+                    names[call.unnamed_item] = "attributions" if call.select_item else names[call.unnamed_item]
+                elif call.select_item:
                     suffix = "_prob" if call.function == "predict_proba" else ""
                     names[call.unnamed_item] = f"predicted_{self.find(call).model.label.name}{suffix}"
         return [(Span(span.end, span.end), f" AS {self.session.quote(name)}") for span, name in names.items()]
@@ -118,8 +121,6 @@ class Rewriter:
     # -- calls -------------------------------------------------------------------------------------------------------------
 
     def _scalar(self, call: ScalarCall) -> str:
-        if call.function == "explain_predict":
-            raise not_supported("EXPLAIN_PREDICT", call)
         found = self.find(call)
         name = call.model.parts[-1]
         matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name)
@@ -132,6 +133,9 @@ class Rewriter:
         row = scored.row(columns)
         if call.function == "predict":
             return predict_sql(scored, row, found.threshold)
+        if call.function == "explain_predict":
+            self.require_pinned(found, call, "EXPLAIN_PREDICT")
+            return explain_sql(scored, row)
         wanted = literal_value(call.class_label.of(self.text)) if call.class_label is not None else None
         position = (call.class_label or call.span).start
         return probability_sql(scored, row, wanted, name=name, position=position)
@@ -182,6 +186,16 @@ class Rewriter:
         self.session.tell_nulls(found)
         return Scored(found.model, found.reference, self.session.quote, substitute)
 
+    def require_pinned(self, found: Found, call: Call, what: str) -> None:
+        """Refuse to store a text that lists a version's features where a later version, with others, could take its place."""
+        if self.stored and not found.pinned:
+            name = found.version.model.name
+            raise NotSupportedYetError(
+                f"{what} lists the features of one version and cannot follow the default in a stored text",
+                hint=f"Pin the version: {name}@{found.version.version}.",
+                position=call.span.start,
+            )
+
     def visible(self, call: Call) -> VisibleColumns:
         def columns_of(probe: str) -> list[Column]:
             return self._columns_of(probe, call)
@@ -212,9 +226,7 @@ class Rewriter:
 def not_supported(name: str, call: Call) -> NotSupportedYetError:
     """The error for a call that is part of the dialect and not of this release, with what there is instead."""
     hint = None
-    if "EXPLAIN" in name:
-        hint = "ML.FEATURE_IMPORTANCE tells what a model goes by."
-    elif "VALIDATE" in name or "DRIFT" in name:
+    if "VALIDATE" in name or "DRIFT" in name:
         hint = "ML.FEATURE_INFO tells what the columns were like in training."
     return NotSupportedYetError(f"{name} is not supported yet", hint=hint, position=call.span.start)
 

@@ -10,6 +10,13 @@ from sqlml.errors import DuplicateColumnError, InputMismatchError, NotSupportedY
 from sqlml.language.statements import TableCall
 from sqlml.planning import evaluation, facts
 from sqlml.planning.evaluation import values_sql
+from sqlml.planning.explaining import (
+    difference_table_sql,
+    explain_columns,
+    explain_table_sql,
+    global_table_sql,
+    parse_explain_settings,
+)
 from sqlml.planning.matching import Candidate, match_names
 from sqlml.planning.scoring import (
     checked_setting,
@@ -41,7 +48,40 @@ def _transform(rewriter: Rewriter, call: TableCall) -> str:
     return transform_table_sql(rewriter.scored(found), source, mapping)
 
 
-def _given_rows(rewriter: Rewriter, call: TableCall) -> tuple[Found, str, list[Column], dict[str, str]]:
+def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
+    found, source, columns, mapping = _given_rows(rewriter, call)
+    rewriter.require_pinned(found, call, "ML.EXPLAIN_PREDICT")
+    settings = parse_explain_settings(call.settings, found.model, default_threshold=found.threshold)
+    rewriter.outputs[call.span] = explain_columns(found.model)
+    try:
+        return explain_table_sql(rewriter.scored(found), source, [c.name for c in columns], mapping, settings)
+    except DuplicateColumnError as error:
+        error.position = call.inputs[0][0].start
+        raise
+
+
+def _global_explain(rewriter: Rewriter, call: TableCall) -> str:
+    _no_settings(call)
+    found, source, _, mapping = _given_rows(rewriter, call)
+    rewriter.require_pinned(found, call, "ML.GLOBAL_EXPLAIN")
+    return global_table_sql(rewriter.scored(found), source, mapping)
+
+
+def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
+    _no_settings(call)
+    if len(call.inputs) != 2:
+        raise InputMismatchError(
+            f"ML.EXPLAIN_DIFFERENCE needs two sets of rows, got {len(call.inputs)}",
+            hint=f"Write ML.EXPLAIN_DIFFERENCE(MODEL {_name(call)}, (SELECT ...), (SELECT ...)).",
+            position=call.span.start,
+        )
+    found, first, _, mapping = _given_rows(rewriter, call)
+    _, second, _, other = _given_rows(rewriter, call, 1)
+    rewriter.require_pinned(found, call, "ML.EXPLAIN_DIFFERENCE")
+    return difference_table_sql(rewriter.scored(found), (first, second), (mapping, other))
+
+
+def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Found, str, list[Column], dict[str, str]]:
     """The model, the query, its columns, and each model input's SQL over the query."""
     found = rewriter.find(call)
     if not call.inputs:
@@ -50,22 +90,22 @@ def _given_rows(rewriter: Rewriter, call: TableCall) -> tuple[Found, str, list[C
             hint=f"Write ML.{call.function.upper()}(MODEL {_name(call)}, TABLE t) or (MODEL {_name(call)}, (SELECT ...)).",
             position=call.span.start,
         )
-    source, columns = rewriter.source(call)
-    _refuse_duplicates(columns, call)
+    source, columns = rewriter.source(call, index)
+    position = call.inputs[index][0].start
+    _refuse_duplicates(columns, call, position)
     quote = rewriter.session.quote
     candidates = [Candidate(c.name, f"{ROWS}.{quote(c.name)}", c.name) for c in columns]
-    position = call.inputs[0][0].start
     return found, source, columns, match_names(found.model.inputs, candidates, model=_name(call), position=position)
 
 
-def _refuse_duplicates(columns: list[Column], call: TableCall) -> None:
+def _refuse_duplicates(columns: list[Column], call: TableCall, position: int) -> None:
     seen: set[str] = set()
     for column in columns:
         if column.name in seen:
             raise DuplicateColumnError(
                 f'column "{column.name}" occurs more than once in the input of ML.{call.function.upper()}',
                 hint="Give one of them another name with AS.",
-                position=call.inputs[0][0].start,
+                position=position,
             )
         seen.add(column.name)
 
@@ -113,8 +153,8 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
     found, source, columns, mapping = _given_rows(rewriter, call)
     quote = rewriter.session.quote
     label = found.model.label.name
-    same = [c.name for c in columns if c.name == label] or [
-        c.name for c in columns if c.name.casefold() == label.casefold()
+    same = [c for c in columns if c.name == label] or [
+        c for c in columns if c.name.casefold() == label.casefold()
     ]
     if len(same) != 1:
         raise InputMismatchError(
@@ -126,7 +166,9 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
     row = scored.row(mapping)
     if threshold is None:
         threshold = found.threshold
-    return found, evaluation.scored_rows_sql(scored, source, f"{ROWS}.{quote(same[0])}", row, threshold)
+    return found, evaluation.scored_rows_sql(
+        scored, source, f"{ROWS}.{quote(same[0].name)}", same[0].sql_type, row, threshold
+    )
 
 
 def _require_classes(found: Found, call: TableCall) -> None:
@@ -268,6 +310,9 @@ def _stored_roc(found: Found, call: TableCall) -> facts.Table:
 TABLE_FUNCTIONS: dict[str, TableFunction] = {
     "predict": _predict,
     "transform": _transform,
+    "explain_predict": _explain_predict,
+    "global_explain": _global_explain,
+    "explain_difference": _explain_difference,
     "evaluate": _evaluate,
     "confusion_matrix": _confusion_matrix,
     "roc_curve": _roc_curve,

@@ -1,6 +1,7 @@
 """A model made ready to score: its images in memory, and the one kernel that takes raw rows to predictions, block by block.
 
     workspace   raw rows | null rows | features | outputs | addresses of the program's rows | operands | scratch rows
+                | attributions, where they are asked for
 
 An engine's machine code fills the first two parts of a workspace and calls the kernel; Python callers pass Arrow batches to the
 methods of ``Scorer``. Both run the same kernels over the same images, so they give the same bits.
@@ -8,6 +9,7 @@ methods of ``Scorer``. Both run the same kernels over the same images, so they g
 
 from __future__ import annotations
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -22,7 +24,7 @@ from udfs.errors import InputMismatchError
 from udfs.forest.nodes import build_forest_image
 from udfs.forest.objective import apply_objective
 from udfs.forest.walk import raw_scores
-from udfs.jit import callback, kernel, view
+from udfs.jit import callback, invoke, kernel, view
 from udfs.model import Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
 
@@ -33,10 +35,11 @@ defer_blas()
 # Words of a scorer's head; places are byte offsets into a workspace.
 PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)
 NULLS_AT, FEATURES_AT, OUTPUTS_AT, ROWS_AT, OPERANDS_AT, SCRATCH_AT, SCRATCH_ROWS, WORKSPACE = range(8, 16)
-HEAD_WORDS = 16
+ATTRIBUTE, ATTRIBUTION_IMAGE = range(16, 18)
+HEAD_WORDS = 18
 
 # How far a block is taken.
-STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION = range(3)
+STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION, STAGE_ATTRIBUTIONS = range(4)
 ROW_BYTES = 8 * BLOCK_ROWS
 
 
@@ -51,6 +54,10 @@ def score_block(scorer, workspace, n, stage):
         place_rows(head, workspace, rows)
         run_block(head[PROGRAM], rows, view(workspace + head[OPERANDS_AT], np.int64, 1 << 40), n)
     if stage == STAGE_FEATURES:
+        return
+    if stage == STAGE_ATTRIBUTIONS:
+        stride, out_at = np.int64(ROW_BYTES), workspace + head[WORKSPACE]
+        invoke(head[ATTRIBUTE], (head[ATTRIBUTION_IMAGE], features_at, stride, np.int64(n), out_at, stride))
         return
     features = view(features_at, np.float64, (head[FEATURES], BLOCK_ROWS))
     out = view(workspace + head[OUTPUTS_AT], np.float64, (head[OUTPUTS], BLOCK_ROWS))
@@ -108,6 +115,8 @@ class Scorer:
         self._program = build_program_image(model)
         self._forest = build_forest_image(model.forest, len(model.features))
         self._head = np.zeros(HEAD_WORDS, np.int64)
+        self._attributions: npt.NDArray[np.int64] | None = None
+        self._lock = threading.Lock()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -141,10 +150,10 @@ class Scorer:
         """Of the scorer's head, valid as long as this object lives."""
         return int(self._head.ctypes.data)
 
-    @property
-    def workspace_bytes(self) -> int:
-        """How much memory one thread needs to score a block."""
-        return int(self._head[WORKSPACE])
+    def workspace_bytes(self, stage: int = STAGE_PREDICTION) -> int:
+        """How much memory one thread needs to take a block to a stage."""
+        more = ROW_BYTES * self.attribution_cells if stage == STAGE_ATTRIBUTIONS else 0
+        return int(self._head[WORKSPACE]) + more
 
     @property
     def nulls_at(self) -> int:
@@ -155,12 +164,38 @@ class Scorer:
         """Byte offset in a workspace, and number of rows, of what a stage delivers."""
         if stage == STAGE_FEATURES:
             return (0 if self._head[ALIAS] else int(self._head[FEATURES_AT])), len(self.model.features)
+        if stage == STAGE_ATTRIBUTIONS:
+            return int(self._head[WORKSPACE]), self.attribution_cells
         return int(self._head[OUTPUTS_AT]), self.outputs
 
     @property
     def bytes(self) -> int:
         """How much memory the images take."""
-        return int(self._program.nbytes + self._forest.nbytes + self._head.nbytes)
+        attributions = 0 if self._attributions is None else self._attributions.nbytes
+        return int(self._program.nbytes + self._forest.nbytes + self._head.nbytes + attributions)
+
+    @property
+    def attribution_cells(self) -> int:
+        """Numbers that explain a row: for each output one a feature and the bias."""
+        return self.outputs * (len(self.model.features) + 1)
+
+    def prepare_attributions(self) -> npt.NDArray[np.int64]:
+        """The image for attributions, laid out at their first use: most models are never asked for any."""
+        from udfs.forest.shap import shap_walk  # noqa: PLC0415 - scoring needs none of it
+        from udfs.forest.shap_image import build_shap_image  # noqa: PLC0415
+
+        with self._lock:
+            if self._attributions is None:
+                image = build_shap_image(self.model.forest, len(self.model.features))
+                self._head[ATTRIBUTE], self._head[ATTRIBUTION_IMAGE] = shap_walk.address, image.ctypes.data
+                self._attributions = image
+            return self._attributions
+
+    def attributions(self, batch: pa.RecordBatch) -> FloatArray:
+        """What LightGBM's ``predict(pred_contrib=True)`` gives: float64[outputs * (features + 1), rows]."""
+        from udfs.forest.shap import contributions  # noqa: PLC0415 - scoring needs none of it
+
+        return contributions(self.prepare_attributions(), self.features(batch))
 
     def features(self, batch: pa.RecordBatch) -> FloatArray:
         """What the forest sees: float64[features, rows]."""

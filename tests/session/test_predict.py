@@ -302,7 +302,7 @@ def test_duplicate_column_in_the_input(con):
 
 def test_functions_of_later_releases_say_so(con):
     with pytest.raises(NotSupportedYetError, match="not supported yet") as caught:
-        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn)")
+        con.execute("SELECT * FROM ML.WEIGHTS(MODEL worth)")
     assert caught.value.sqlstate == "0A000"
 
 

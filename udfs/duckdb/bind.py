@@ -28,6 +28,7 @@ FUNCTIONS: dict[str, str | None] = {
     "__sqlml_class": "INTEGER",
     "__sqlml_label": None,
     "__sqlml_features": "DOUBLE[]",
+    "__sqlml_contribs": "DOUBLE[]",
     "ml_predict": None,
     "ml_predict_proba": "DOUBLE",
 }
