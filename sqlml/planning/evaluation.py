@@ -18,7 +18,9 @@ from udfs.model import Label
 CLIP = "1e-15::DOUBLE"
 
 
-def scored_rows_sql(scored: Scored, source: str, label_sql: str, row: str, threshold: float | None) -> str:
+def scored_rows_sql(
+    scored: Scored, source: str, label_sql: str, label_type: str, row: str, threshold: float | None
+) -> str:
     """The derived table that all of these read: label, probability and predicted class of each labelled row of ``source``."""
     model = scored.model
     if not model.label.classes:
@@ -28,10 +30,20 @@ def scored_rows_sql(scored: Scored, source: str, label_sql: str, row: str, thres
         chosen = scored.call("class", row, threshold=threshold)
         function = "value" if model.task == "binary" else "probs"
         selection = (
-            f"list_position([{classes}], CAST({label_sql} AS {model.label.sql_type})) - 1 AS __y, "
+            f"list_position([{classes}], {_as_class(label_sql, label_type, model.label.sql_type)}) - 1 AS __y, "
             f"{scored.call(function, row)} AS __p, {chosen} AS __c"
         )
     return f"(SELECT {selection} FROM ({source}) AS __sqlml_rows WHERE {label_sql} IS NOT NULL)"
+
+
+def _as_class(sql: str, given: str, wanted: str) -> str:
+    """A label in the type of the classes; NULL, which no class equals, where it does not fit that type or only rounds to it."""
+    if given == wanted:
+        return sql
+    cast = f"TRY_CAST({sql} AS {wanted})"
+    if given.startswith(("VARCHAR", "ENUM")) or wanted == "FLOAT":
+        return cast
+    return f"CASE WHEN TRY_CAST({cast} AS {given}) = {sql} THEN {cast} END"
 
 
 def evaluate_sql(scored: Scored, rows: str) -> str:

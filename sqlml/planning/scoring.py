@@ -190,7 +190,7 @@ def predict_table_sql(
         ]
     if settings.keep_original_columns:
         outputs.insert(0, "__sqlml_rows.*")
-        refuse_collision([target], columns, model)
+        refuse_collision(output_columns(model, settings), columns, model)
     return f"(SELECT {', '.join(outputs)} FROM ({source}) AS __sqlml_rows)"
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sqlml.errors import EngineError
+from sqlml.errors import DuplicateColumnError, EngineError
 
 OPTIONS = "OPTIONS (input_label_cols = ['y'], max_iterations = 3, data_split_method = 'no_split')"
 SUM = "SELECT sum(PREDICT(m, *)) FROM t"
@@ -152,3 +152,48 @@ def test_a_model_of_any_name_can_be_listed_handled_and_stored_in_a_view(line, na
     assert line.model(quoted + "@1").versions.num_rows == 1
     line.execute(f"CREATE VIEW v AS SELECT sum(PREDICT({quoted}, *)) FROM t")
     assert line.execute("FROM v").fetchone()[0] < 0
+
+
+@pytest.mark.parametrize(
+    ("classes", "labels"),
+    [
+        ("(x > 200)::INTEGER", "0.7::DOUBLE"),
+        ("(x > 200)::INTEGER", "99999999999"),
+        ("(x > 200)::INTEGER", "'zzz'"),
+        ("(CASE WHEN x > 200 THEN 'a' ELSE 'b' END)::ENUM('a', 'b')", "'zzz'"),
+        ("DATE '2024-01-01' + (x > 200)::INTEGER", "TIMESTAMP '2024-01-01 12:00:00'"),
+    ],
+)
+def test_a_label_that_is_none_of_the_classes_is_an_error_of_the_model(line, classes, labels):
+    line.execute(
+        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2) "
+        f"AS SELECT x, {classes} AS y FROM t"
+    )
+    assert line.execute(f"SELECT accuracy FROM ML.EVALUATE(MODEL c, (SELECT x, {labels} AS y FROM t))").fetchone() == (
+        0.0,
+    )
+
+
+@pytest.mark.parametrize(("column", "flat"), [("predicted_y_probs", "FALSE"), ("PREDICTED_Y_PROB_1", "TRUE")])
+def test_an_input_called_like_a_probability_is_refused(line, column, flat):
+    line.execute(
+        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2) "
+        "AS SELECT x, (x > 200)::INTEGER AS y FROM t"
+    )
+    with pytest.raises(DuplicateColumnError, match="already has a column"):
+        line.execute(f"FROM ML.PREDICT(MODEL c, (SELECT x, 7 AS {column} FROM t), STRUCT({flat} AS flat))")
+
+
+def test_a_view_of_a_database_attached_under_another_name_never_uses_another_model(line, tmp_path):
+    import sqlml
+
+    with sqlml.connect(tmp_path / "b.duckdb") as con:
+        con.execute("CREATE TABLE t AS SELECT i::DOUBLE AS x, 1.0 AS z FROM range(100) r(i)")
+        con.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, z, -x AS y FROM t")
+        con.execute(f"CREATE VIEW v AS {SUM}")
+        expected = con.execute(SUM).fetchone()
+    line.execute(f"ATTACH '{tmp_path}/b.duckdb' AS other")
+    with pytest.raises(Exception, match="ambiguous"):
+        line.execute("FROM other.v")
+    line.execute(f"DETACH other; ATTACH '{tmp_path}/b.duckdb' AS b")
+    assert line.execute("FROM b.v").fetchone() == expected

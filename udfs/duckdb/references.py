@@ -143,8 +143,7 @@ def _candidates(
     if len(parts) == 3:
         yield parts, everything
         if parts[0].casefold() not in {database.casefold() for database in databases}:
-            # A stored text names the database it was written in: its file was renamed, or opened under another name.
-            yield (None, *parts[1:]), own
+            # A stored text names the database it was written in: its file was renamed, or attached under another name.
             yield (None, *parts[1:]), everything
     elif len(parts) == 2:
         yield (None, *parts), own
