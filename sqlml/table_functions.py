@@ -166,9 +166,8 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
     row = scored.row(mapping)
     if threshold is None:
         threshold = found.threshold
-    return found, evaluation.scored_rows_sql(
-        scored, source, f"{ROWS}.{quote(same[0].name)}", same[0].sql_type, row, threshold
-    )
+    actual = f"{ROWS}.{quote(same[0].name)}", same[0].sql_type
+    return found, evaluation.scored_rows_sql(scored, source, actual, row, threshold)
 
 
 def _require_classes(found: Found, call: TableCall) -> None:

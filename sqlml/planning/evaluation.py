@@ -18,11 +18,13 @@ from udfs.model import Label
 CLIP = "1e-15::DOUBLE"
 
 
-def scored_rows_sql(
-    scored: Scored, source: str, label_sql: str, label_type: str, row: str, threshold: float | None
-) -> str:
-    """The derived table that all of these read: label, probability and predicted class of each labelled row of ``source``."""
+def scored_rows_sql(scored: Scored, source: str, label: tuple[str, str], row: str, threshold: float | None) -> str:
+    """The derived table that all of these read: label, probability and predicted class of each labelled row of ``source``.
+
+    ``label`` is the SQL of the label and its type.
+    """
     model = scored.model
+    label_sql, label_type = label
     if not model.label.classes:
         selection = f"CAST({label_sql} AS DOUBLE) AS __y, {scored.call('value', row)} AS __p"
     else:
