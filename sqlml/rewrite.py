@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 from sqlml.catalog.records import VersionRecord
@@ -22,7 +23,7 @@ from sqlml.planning.explaining import explain_sql
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.scoring import Scored, predict_sql, probability_sql
-from sqlml.planning.visible import VisibleColumns, in_scope, visible_columns
+from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, visible_columns
 from udfs.model import Model
 
 
@@ -123,7 +124,14 @@ class Rewriter:
     def _scalar(self, call: ScalarCall) -> str:
         found = self.find(call)
         name = call.model.parts[-1]
-        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name)
+        fields = partial(
+            fields_of,
+            scope=call.scope or Scope(None),
+            text_of=self.text_of,
+            columns_of=lambda probe: self._columns_of(probe, call),
+            call=call.span,
+        )
+        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name, fields)
         try:
             columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
         except MissingColumnError as error:

@@ -153,9 +153,7 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
     found, source, columns, mapping = _given_rows(rewriter, call)
     quote = rewriter.session.quote
     label = found.model.label.name
-    same = [c for c in columns if c.name == label] or [
-        c for c in columns if c.name.casefold() == label.casefold()
-    ]
+    same = [c for c in columns if c.name == label] or [c for c in columns if c.name.casefold() == label.casefold()]
     if len(same) != 1:
         raise InputMismatchError(
             f'ML.{call.function.upper()} needs the label column "{label}" in its input',

@@ -15,6 +15,10 @@ ColumnName = Callable[[str], tuple[str, ...] | None]
 """The parts of a text that is nothing but a column reference, else None."""
 
 
+FieldsOf = Callable[[str], list[str]]
+"""The fields of an expression whose value is a STRUCT; none of any other."""
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A column or expression offered to the model: the name it may be matched by, and its SQL."""
@@ -32,6 +36,7 @@ class Matcher:
     text_of: TextOf
     quote: Quote
     column_name: ColumnName
+    fields_of: FieldsOf
 
 
 def match_arguments(
@@ -46,6 +51,9 @@ def match_arguments(
         arguments = (Argument(call, star=True),)
     candidates = [candidate for argument in arguments for candidate in _candidates(argument, matcher)]
     if _is_positional(arguments, candidates, inputs):
+        fields = _fields(candidates[0].sql, matcher) if len(candidates) == 1 else []
+        if fields:
+            return match_names(inputs, fields, model=model, position=call.start)
         _require_count(inputs, candidates, model, call)
         return {item.name: candidate.sql for item, candidate in zip(inputs, candidates, strict=True)}
     unnamed = [candidate for candidate in candidates if candidate.name is None]
@@ -129,6 +137,14 @@ def _require_excluded(argument: Argument, columns: Sequence[Candidate]) -> None:
                 hint=f'Did you mean "{near[0]}"?' if near else f"Columns are: {', '.join(dict.fromkeys(offered))}.",
                 position=argument.span.start,
             )
+
+
+def _fields(sql: str, matcher: Matcher) -> list[Candidate]:
+    """The fields of a row that is given as one value, as the engine's own function takes it."""
+    return [
+        Candidate(name, f"struct_extract({sql}, '{name.replace(chr(39), chr(39) * 2)}')", name)
+        for name in matcher.fields_of(sql)
+    ]
 
 
 def _is_row(name: str, matcher: Matcher) -> bool:

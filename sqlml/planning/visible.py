@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sqlml.engines.engine import Column
+from sqlml.errors import EngineError
 from sqlml.language.statements import FromItem, Scope, Span
 
 TextOf = Callable[[Span], str]
@@ -66,6 +67,21 @@ def visible_columns(
     else:
         relations = {_alias(item): tuple(probe(quote(_alias(item)) + ".*")) for item in named if _is_shown(item, scope)}
     return VisibleColumns(_attribute(star, relations), relations)
+
+
+def fields_of(expression: str, scope: Scope, *, text_of: TextOf, columns_of: ColumnsOf, call: Span) -> list[str]:
+    """The names of an expression's fields where its type is STRUCT; none where it is another."""
+    source = _source(scope, text_of)
+    from_clause = f" FROM {source}" if source else ""
+
+    def probe(selection: str) -> list[Column]:
+        return columns_of(in_scope(f"SELECT {selection}{from_clause}", scope, text_of, call))
+
+    try:
+        is_row = probe(expression)[0].sql_type.startswith("STRUCT(")
+        return [column.name for column in probe(f"unnest({expression})")] if is_row else []
+    except EngineError:
+        return []  # it uses what only the whole statement shows: the variable of a lambda, another result column
 
 
 def in_scope(query: str, scope: Scope | None, text_of: TextOf, call: Span) -> str:

@@ -197,3 +197,30 @@ def test_a_view_of_a_database_attached_under_another_name_never_uses_another_mod
         line.execute("FROM other.v")
     line.execute(f"DETACH other; ATTACH '{tmp_path}/b.duckdb' AS b")
     assert line.execute("FROM b.v").fetchone() == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT ml_predict('m', {'z': 2.0, 'x': 300.0})",
+        "SELECT ml_predict('m', s) FROM (SELECT {'X': 300.0, 'other': 1, 'z': 2.0} AS s)",
+        "SELECT ml_predict('m', q.s) FROM (SELECT {'x': 300.0, 'z': 2.0} AS s) q",
+    ],
+)
+def test_a_row_given_as_one_value_scores_as_on_a_plain_connection(line, text):
+    assert line.execute(text).fetchone() == line.engine_connection.cursor().execute(text).fetchone()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT list_transform([299.0], lambda v: PREDICT(one, v + 1))[1]",
+        "SELECT 299 AS v, PREDICT(one, v + 1) AS p",
+        "SELECT PREDICT(one, $1)",
+        "SELECT PREDICT(one, max(x) - 99) FROM t",
+    ],
+)
+def test_the_only_input_is_given_by_position(line, text):
+    line.execute(f"CREATE MODEL one {OPTIONS} AS SELECT x, 2 * x AS y FROM t")
+    expected = line.execute("SELECT PREDICT(one, 300 AS x)").fetchone()
+    assert line.execute(text, [300.0] if "$1" in text else None).fetchone()[-1] == expected[0]
