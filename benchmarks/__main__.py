@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [training] [latency] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [explaining] [training] [latency] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,10 +12,15 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import latency, scoring, training
+from benchmarks import explaining, latency, scoring, training
 from benchmarks.measure import Figure
 
-BENCHMARKS = {"scoring": scoring.measure, "training": training.measure, "latency": latency.measure}
+BENCHMARKS = {
+    "scoring": scoring.measure,
+    "explaining": explaining.measure,
+    "training": training.measure,
+    "latency": latency.measure,
+}
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
