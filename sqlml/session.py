@@ -173,11 +173,12 @@ class Session:
 
     def pass_through(self, text: str, parameters: Any) -> None:
         """The engine's own statements, untouched, with the engine's own result and errors."""
-        if not first_words(text) & WATCHED:
+        statements = self.engine.statements(text) if first_words(text) & WATCHED else []
+        if not statements:
             self.execute(text, parameters)
             return
         # One by one, as the engine itself does: what follows from one of them must not cost the last one its result.
-        *others, last = self.engine.statements(text)
+        *others, last = statements
         for statement in others:
             self._run_watched(statement, None)
         self._run_watched(last, parameters)

@@ -224,3 +224,8 @@ def test_the_only_input_is_given_by_position(line, text):
     line.execute(f"CREATE MODEL one {OPTIONS} AS SELECT x, 2 * x AS y FROM t")
     expected = line.execute("SELECT PREDICT(one, 300 AS x)").fetchone()
     assert line.execute(text, [300.0] if "$1" in text else None).fetchone()[-1] == expected[0]
+
+
+def test_a_comment_that_reads_like_statements_is_left_to_the_engine(line):
+    line.execute("-- done; COMMIT")
+    assert line.execute("SELECT 1").fetchall() == [(1,)]
