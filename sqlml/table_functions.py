@@ -45,6 +45,7 @@ def _predict(rewriter: Rewriter, call: TableCall) -> str:
 def _transform(rewriter: Rewriter, call: TableCall) -> str:
     _no_settings(call)
     found, source, _, mapping = _given_rows(rewriter, call)
+    rewriter.require_pinned(found, call, "ML.TRANSFORM")
     return transform_table_sql(rewriter.scored(found), source, mapping)
 
 

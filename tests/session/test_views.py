@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 import sqlml
-from sqlml.errors import DependencyError, SignatureError
+from sqlml.errors import DependencyError, NotSupportedYetError, SignatureError
 
 native_only = pytest.mark.skipif(
     os.environ.get("SQLML_SCORER") == "arrow",
@@ -202,3 +202,10 @@ def test_view_on_an_alias_keeps_the_alias_alive(con):
     assert con.execute("SELECT count(*) FROM sqlml.model_views WHERE view_name = 'two'").fetchone() == (2,)
     con.execute("CREATE OR REPLACE VIEW two AS SELECT 0 AS d")
     con.execute("ALTER MODEL worth DROP ALIAS champion")
+
+
+def test_features_in_a_view_need_a_pinned_version(con):
+    with pytest.raises(NotSupportedYetError, match="cannot follow the default"):
+        con.execute("CREATE VIEW features AS SELECT * FROM ML.TRANSFORM(MODEL worth, TABLE churn)")
+    con.execute("CREATE VIEW features AS SELECT * FROM ML.TRANSFORM(MODEL worth@1, TABLE churn)")
+    assert con.execute("SELECT count(*) FROM features").fetchone() == (3000,)
