@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sqlml.session import Session
 
 ATTEMPTS = 8
+FIRST_PAUSE = 0.01  # seconds at most; each further one is twice as long
 
 
 def exists_already(session: Session, statement: CreateModel | ImportModel) -> bool:
@@ -76,11 +79,11 @@ def _store(
 
     if session.engine.in_transaction():
         return add()
-    for _ in range(ATTEMPTS - 1):
+    for attempt in range(ATTEMPTS - 1):
         try:
             return _store_once(session, statement, add)
-        except ConflictError:
-            continue  # another session was faster: the next number is free
+        except ConflictError:  # another session was faster: the next number is free
+            time.sleep(random.uniform(0, FIRST_PAUSE * 2**attempt))  # noqa: S311 - so that two do not meet again
     return _store_once(session, statement, add)
 
 
