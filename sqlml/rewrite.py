@@ -221,7 +221,7 @@ class Rewriter:
     def _columns_of(self, probe: str, call: Call) -> list[Column]:
         """The engine's columns of a probe; its error points at the user's word that survives in it, or that it names."""
         try:
-            return self.session.columns_of(probe)
+            columns = self.session.columns_of(probe)
         except EngineError as error:
             if error.position is not None:
                 error.position = locate(self.text, probe, error.position, self.span)
@@ -229,6 +229,13 @@ class Rewriter:
                 error.position = named_in(self.text, self.span, error.message)
             error.text = self.text
             raise
+        if [column.sql_type for column in columns] == ["UNKNOWN"]:
+            raise NotSupportedYetError(
+                "the columns of these rows are known only when the statement runs",
+                hint="Write PIVOT t ON x IN ('a', 'b') ..., and give a parameter in a select list its type with CAST.",
+                position=call.span.start,
+            )
+        return columns
 
 
 def not_supported(name: str, call: Call) -> NotSupportedYetError:

@@ -350,3 +350,18 @@ def test_input_with_a_null_where_training_saw_none_gives_one_notice(con):
     assert any("scores as 0" in notice and "tenure" in notice for notice in con.notices)
     con.execute("SELECT PREDICT(worth, *) FROM churn").fetchall()
     assert con.notices == []
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT * FROM ML.PREDICT(MODEL worth, (PIVOT churn ON plan))",
+        "SELECT PREDICT(worth, *) FROM (PIVOT churn ON plan)",
+        "SELECT * FROM ML.PREDICT(MODEL worth, (SELECT ? AS tenure, charges, plan, senior FROM churn))",
+    ],
+)
+def test_rows_whose_columns_only_running_tells(con, query):
+    with pytest.raises(NotSupportedYetError, match="known only when the statement runs") as caught:
+        con.execute(query, [5] if "?" in query else None)
+    assert "CAST" in caught.value.hint
+    assert con.execute(query.replace("?", "CAST(? AS INTEGER)"), [5]).fetchone() if "?" in query else True
