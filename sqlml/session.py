@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -282,19 +282,9 @@ class Session:
 
     # -- transactions and what others see ------------------------------------------------------------------------------------
 
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> AbstractContextManager[None]:
         """The user's own transaction where one is open, else one of ours around the block."""
-        if self.engine.in_transaction():
-            yield
-            return
-        self.engine.begin()
-        try:
-            yield
-            self.engine.commit()
-        except BaseException:
-            self.engine.rollback()
-            raise
+        return self.store.transaction()
 
     def changed(self, database: str) -> None:
         """Models of a database were changed: others see them now, or after the user's COMMIT."""

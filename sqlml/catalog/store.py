@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlml.catalog.dependents import Dependents
@@ -33,6 +33,10 @@ class Store(Lookup):
         layout = Layout(engine)
         super().__init__(layout)
         self._dependents = Dependents(layout)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """The user's transaction where one is open, else one around the block."""
+        return self._layout.transaction()
 
     # -- versions ------------------------------------------------------------------------------------------------------------
 
