@@ -206,7 +206,7 @@ class Rewriter:
 
     def visible(self, call: Call) -> VisibleColumns:
         def columns_of(probe: str) -> list[Column]:
-            return self._columns_of(probe, call)
+            return _known(self._columns_of(probe, call), call)
 
         scope = call.scope or Scope(None)
         quote = self.session.quote
@@ -216,12 +216,13 @@ class Rewriter:
         """An input of a table function as a query, and the columns it has."""
         span, is_table = call.inputs[index]
         query = f"SELECT * FROM {self.text_of(span)}" if is_table else self.text_of(span)
-        return query, self._columns_of(in_scope(f"({query})", call.scope, self.text_of, call.span), call)
+        probe = in_scope(f"({query})", call.scope, self.text_of, call.span)
+        return query, _known(self._columns_of(probe, call), call)
 
     def _columns_of(self, probe: str, call: Call) -> list[Column]:
         """The engine's columns of a probe; its error points at the user's word that survives in it, or that it names."""
         try:
-            columns = self.session.columns_of(probe)
+            return self.session.columns_of(probe)
         except EngineError as error:
             if error.position is not None:
                 error.position = locate(self.text, probe, error.position, self.span)
@@ -229,13 +230,17 @@ class Rewriter:
                 error.position = named_in(self.text, self.span, error.message)
             error.text = self.text
             raise
-        if [column.sql_type for column in columns] == ["UNKNOWN"]:
-            raise NotSupportedYetError(
-                "the columns of these rows are known only when the statement runs",
-                hint="Write PIVOT t ON x IN ('a', 'b') ..., and give a parameter in a select list its type with CAST.",
-                position=call.span.start,
-            )
-        return columns
+
+
+def _known(columns: list[Column], call: Call) -> list[Column]:
+    """The columns of rows, unless only running the statement tells which they are."""
+    if [column.sql_type for column in columns] == ["UNKNOWN"]:
+        raise NotSupportedYetError(
+            "the columns of these rows are known only when the statement runs",
+            hint="Write PIVOT t ON x IN ('a', 'b') ..., and give a parameter in a select list its type with CAST.",
+            position=call.span.start,
+        )
+    return columns
 
 
 def not_supported(name: str, call: Call) -> NotSupportedYetError:
