@@ -69,7 +69,6 @@ class Rewriter:
     stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
     made: dict[Span, str] = field(default_factory=dict)
     used: dict[Span, Found] = field(default_factory=dict)
-    outputs: dict[Span, list[str]] = field(default_factory=dict)  # columns that a call adds, for EXPLAIN
 
     def rewrite(self) -> tuple[str, OffsetMap]:
         """The statement's text with its outermost calls replaced, and the map from its offsets back to the user's."""

@@ -12,7 +12,6 @@ from sqlml.planning import evaluation, facts
 from sqlml.planning.evaluation import values_sql
 from sqlml.planning.explaining import (
     difference_table_sql,
-    explain_columns,
     explain_table_sql,
     global_table_sql,
     parse_explain_settings,
@@ -20,7 +19,6 @@ from sqlml.planning.explaining import (
 from sqlml.planning.matching import Candidate, match_names
 from sqlml.planning.scoring import (
     checked_setting,
-    output_columns,
     parse_predict_settings,
     predict_table_sql,
     transform_table_sql,
@@ -34,7 +32,6 @@ def _predict(rewriter: Rewriter, call: TableCall) -> str:
     found, source, columns, mapping = _given_rows(rewriter, call)
     settings = parse_predict_settings(call.settings, found.model, default_threshold=found.threshold)
     names = [column.name for column in columns]
-    rewriter.outputs[call.span] = output_columns(found.model, settings)
     try:
         return predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
     except DuplicateColumnError as error:
@@ -53,7 +50,6 @@ def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
     found, source, columns, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.EXPLAIN_PREDICT")
     settings = parse_explain_settings(call.settings, found.model, default_threshold=found.threshold)
-    rewriter.outputs[call.span] = explain_columns(found.model)
     try:
         return explain_table_sql(rewriter.scored(found), source, [c.name for c in columns], mapping, settings)
     except DuplicateColumnError as error:

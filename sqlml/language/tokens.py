@@ -331,13 +331,3 @@ def literal_value(text: str, dialect: str = "duckdb") -> str | None:
     if token.kind == "string":
         return string_value(token)
     return token.text if token.kind == "number" or token.upper in ("TRUE", "FALSE") else None
-
-
-def find_named(text: str, within: Span, message: str, dialect: str = "duckdb") -> int | None:
-    """Where the only word stands that an engine's message puts in double quotes; None if it is not there, or not only once."""
-    quoted = re.search(r'"([^"]+)"', message)
-    if quoted is None:
-        return None
-    tokens = tokenize(within.of(text), dialect)
-    found = [token.start for token in tokens if token.kind in ("word", "quoted") and identifier(token) == quoted[1]]
-    return within.start + found[0] if len(found) == 1 else None

@@ -65,11 +65,6 @@ class Rows:
             else:
                 self._engine.rollback()
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether all rows are in memory."""
-        return self._kept is not None
-
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All rows, from the first."""
         if self._kept is not None:

@@ -1,9 +1,9 @@
-"""The small services on tokens that the session uses: parameters, first words, literals, words an error names."""
+"""The small services on tokens that the session uses: parameters, first words, literals."""
 
 import pytest
 
 from sqlml.language.statements import Span
-from sqlml.language.tokens import find_named, first_words, literal_value, parameter_spans, parameters_in
+from sqlml.language.tokens import first_words, literal_value, parameter_spans, parameters_in
 
 
 def whole(text):
@@ -41,10 +41,3 @@ def test_parameters_in_finds_every_spelling():
 )
 def test_literal_value(text, value):
     assert literal_value(text) == value
-
-
-def test_find_named():
-    text = "SELECT a, wrong FROM t WHERE a = 'wrong'"
-    assert find_named(text, whole(text), 'column "wrong" not found') == 10
-    assert find_named(text, whole(text), 'column "a" not found') is None
-    assert find_named(text, whole(text), "no name") is None

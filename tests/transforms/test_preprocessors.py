@@ -10,6 +10,7 @@ from sklearn.impute import SimpleImputer
 
 from sqlml.planning.features import FeatureOptions
 from udfs.errors import InputMismatchError
+from udfs.transforms.hash_bucketize import hash_bucketize_reference
 
 ROWS = 3_000
 WORDS = ["red", "green", "blue", "", "żółty", "red green", "a much longer category name", "rare"]
@@ -258,9 +259,10 @@ def test_polynomial_expand_equals_sklearn(table, fit_transform, degree):
 )
 def test_hash_bucketize_equals_bigquery(fit_transform, text, fingerprint):
     table = pa.table({"s": [text, None]})
-    got = fit_transform(table, "ML.HASH_BUCKETIZE(s, 10007) AS h").apply()["h"]
-    assert got[0] == abs(fingerprint) % 10007
-    assert np.isnan(got[1])
+    for buckets in (1, 2, 10_007):
+        got = fit_transform(table, f"ML.HASH_BUCKETIZE(s, {buckets}) AS h").apply()["h"]
+        assert got[0] == hash_bucketize_reference([fingerprint], buckets)[0] == abs(fingerprint) % buckets
+        assert np.isnan(got[1])
 
 
 def test_bag_of_words_equals_sklearn(table, fit_transform):
