@@ -93,7 +93,9 @@ class Connection:
 
     def df(self) -> pd.DataFrame:
         """The rest of the last result as a pandas frame."""
-        frame: pd.DataFrame = self._local.rest().to_pandas() if self._local is not None else self._session.native.df()
+        frame: pd.DataFrame = (
+            self._local.rest().to_pandas() if self._local is not None else self._session.engine.result_frame()
+        )
         return frame
 
     def pl(self) -> pl.DataFrame:
@@ -105,7 +107,7 @@ class Connection:
 
     @property
     def _result(self) -> Any:
-        return self._local if self._local is not None else self._session.native
+        return self._local if self._local is not None else self._session.engine.result
 
     # -- models ------------------------------------------------------------------------------------------------------------
 
@@ -163,7 +165,7 @@ class Connection:
     @property
     def engine_connection(self) -> Any:
         """The engine's own connection underneath."""
-        return self._session.native
+        return self._session.engine.connection
 
     def close(self) -> None:
         self._session.close()
@@ -178,4 +180,4 @@ class Connection:
         """What sqlml does not define is the engine connection's own: register, append, load_extension..."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._session.native, name)
+        return getattr(self._session.engine.connection, name)

@@ -74,12 +74,8 @@ class ModelHandle:
         return self._connection.execute(f"SELECT * FROM ML.{function}({', '.join(parts)})").arrow()
 
     def _with_registered(self, function: str, rows: Any, settings: dict[str, Any]) -> pa.Table:
-        native = self._connection.engine_connection
-        native.register("__sqlml_given", rows)
-        try:
-            return self._call(function, "__sqlml_given", settings)
-        finally:
-            native.unregister("__sqlml_given")
+        with self._connection._session.engine.lending(rows) as name:  # noqa: SLF001
+            return self._call(function, name, settings)
 
 
 def _literal(value: object) -> str:

@@ -27,6 +27,8 @@ def connect(
 def attach(connection: Any) -> Connection:
     """Speak the dialect on a DuckDB connection that is open already; it stays the caller's to close or to use."""
     from sqlml.engines.duckdb import DuckDBEngine  # noqa: PLC0415
+    from sqlml.serving.duckdb import DuckDBServing  # noqa: PLC0415
     from sqlml.session import Session  # noqa: PLC0415
 
-    return Connection(Session(DuckDBEngine(connection), udfs.duckdb.instance_of(connection)))
+    engine = DuckDBEngine(connection)
+    return Connection(Session(engine, DuckDBServing(engine, udfs.duckdb.instance_of(connection))))

@@ -9,8 +9,8 @@ text ── may_hold_ml? ── no ──> engine, byte for byte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +40,11 @@ from sqlml.statements.engine import has_work, run_generated, run_with_calls
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, VersionRecord
-    from sqlml.engines.duckdb import DuckDBEngine
-    from sqlml.engines.engine import Column
+    from sqlml.engines.engine import Column, Engine
     from sqlml.language.splice import OffsetMap
     from sqlml.results import LocalResult
+    from sqlml.serving.serving import Serving
     from sqlml.training.progress import Progress
-    from udfs.duckdb.references import Names
-    from udfs.duckdb.registry import Instance
 
 # Statements after which an unqualified name may lead elsewhere, and those that end a transaction.
 MOVES_NAMES = frozenset({"USE", "SET", "RESET", "ATTACH", "DETACH", "PRAGMA"})
@@ -63,28 +61,23 @@ class Rewritten:
 
     statement: EngineStatement
     offsets: OffsetMap
-    generation: int
+    state: Hashable
 
 
 class Session:
     """The dialect on one connection. ``on_notice`` and ``on_progress`` are the callbacks of whoever talks to the user."""
 
-    def __init__(self, engine: DuckDBEngine, instance: Instance) -> None:
+    def __init__(self, engine: Engine, serving: Serving) -> None:
         self.engine = engine
-        self.instance = instance
+        self.serving = serving
         self.store = Store(engine)
         self.notices: list[str] = []
         self.on_notice: Callable[[str], None] | None = None
         self.on_progress: Callable[[Progress], None] | None = None
         self.cancelled = threading.Event()
-        self._unpublished: set[str] = set()  # databases whose models were changed in a transaction that is still open
         self._rewritten: dict[str, Rewritten] = {}
         self._told: set[str] = set()
-
-    @property
-    def native(self) -> Any:
-        """The engine's own connection."""
-        return self.engine.connection
+        engine.listen(self.notice)
 
     # -- running -----------------------------------------------------------------------------------------------------------
 
@@ -94,13 +87,12 @@ class Session:
             self.notices = []
         self.cancelled.clear()
         with self.engine.seeing(calling_frame()):
-            if self._unpublished:
-                self._publish_if_over()  # the transaction may have ended on the engine's own connection
+            self.serving.settle()  # the transaction may have ended on the engine's own connection
             if not may_hold_ml(text):
                 self.pass_through(text, parameters)
                 return None
             known = self._rewritten.get(text)
-            if known is not None and known.generation == self.instance.generation and not self._unpublished:
+            if known is not None and known.state == self.serving.state():  # None is kept by nothing
                 return self._run_known(text, known, parameters)
             return self._run_text(text, parameters)
 
@@ -154,22 +146,22 @@ class Session:
             return self._run_text(text, parameters)
         return None
 
-    def generation_to_keep(self, text: str, statement: EngineStatement) -> int | None:
+    def state_to_keep(self, text: str, statement: EngineStatement) -> Hashable:
         """The state of the models, before they are looked up, under which a statement's SQL may serve again.
 
         None where it is one of several, or sees the snapshot of a transaction, which others have left behind.
         """
         alone = statement.span.start == 0 and statement.span.end >= len(text.rstrip("; \t\r\n"))
-        generation = self.instance.generation
-        return generation if alone and not self._unpublished and not self.engine.in_transaction() else None
+        state = self.serving.state() if alone else None
+        return None if self.engine.in_transaction() else state
 
-    def remember(self, text: str, statement: EngineStatement, offsets: OffsetMap, generation: int | None) -> None:
+    def remember(self, text: str, statement: EngineStatement, offsets: OffsetMap, state: Hashable) -> None:
         """Keep the SQL of a text for the next time it is run."""
-        if generation is None:
+        if state is None:
             return
         if len(self._rewritten) >= CACHED_TEXTS:
             self._rewritten.clear()
-        self._rewritten[text] = Rewritten(statement, offsets, generation)
+        self._rewritten[text] = Rewritten(statement, offsets, state)
 
     def pass_through(self, text: str, parameters: Any) -> None:
         """The engine's own statements, untouched, with the engine's own result and errors."""
@@ -189,19 +181,16 @@ class Session:
         try:
             self.execute(statement, parameters)
         finally:
-            if self._unpublished and word in ENDS_TRANSACTION:
-                self._publish_if_over()
+            if word in ENDS_TRANSACTION:
+                self.serving.settle()
         if word in MOVES_NAMES:
             self._rewritten.clear()
         if word in ("ATTACH", "DETACH"):
-            self.publish_attached()
+            self.serving.moved()
 
     def execute(self, sql: Any, parameters: Any = None) -> None:
         """Run on the engine, with its own errors; stored texts see the models of a transaction that is still open."""
-        if not self._unpublished:
-            self.engine.execute_native(sql, parameters)
-            return
-        with self.own_names(*self._unpublished):
+        with self.serving.seeing_own():
             self.engine.execute_native(sql, parameters)
 
     def relation(self, query: str) -> Any:
@@ -217,22 +206,17 @@ class Session:
             except SqlmlError as error:
                 error.text = error.text if error.text is not None else query
                 raise
-            return self.native.from_arrow(result.table) if result is not None else None
+            return self.engine.relation_of(result.table) if result is not None else None
 
     # -- what rewriting asks for ---------------------------------------------------------------------------------------------
 
     def find_model(self, name: ModelName, *, stored: bool) -> Found:
         """A model's version in the user's own transaction, loaded into the scorers of this database instance."""
         version = self.store.resolve(name)
-        self._load(version)
-        model = self.instance.model(version.artifact_hash)
+        model = self.serving.model(version)
         reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
         threshold = version.model.options.get("threshold") if model.task == "binary" else None
         return Found(version, model, reference, pinned=name.version is not None, alias=name.alias, threshold=threshold)
-
-    def _load(self, version: VersionRecord) -> None:
-        if not version.has_artifact or not self.instance.has(version.artifact_hash):
-            self.instance.put(version.artifact_hash, self.store.artifact(version))
 
     def tell_nulls(self, found: Found) -> None:
         """Say once which features of a model score a NULL as 0."""
@@ -289,52 +273,11 @@ class Session:
     def changed(self, database: str) -> None:
         """Models of a database were changed: others see them now, or after the user's COMMIT."""
         self._rewritten.clear()
-        if self.engine.in_transaction():
-            self._unpublished.add(database)
-        else:
-            self.publish(database)
-
-    def publish(self, *databases: str) -> None:
-        """Let all connections of the process score by what is committed; of two sessions the later one reads later, too."""
-        for database in databases:
-            with self.instance.publishing:
-                if self.engine.has_database(database):
-                    self.instance.publish(database, self._loaded_names(database))
-                else:
-                    self.instance.withdraw(database)
-        self._unpublished.difference_update(databases)
-
-    def _publish_if_over(self) -> None:
-        """Publish what a transaction changed once it is over, by whatever means."""
-        if not self.engine.in_transaction():
-            self.publish(*self._unpublished)
-
-    @contextmanager
-    def own_names(self, *databases: str) -> Iterator[None]:
-        """Names as this session's transaction has them, for the stored texts that it runs or writes."""
-        try:
-            names = {database: self._loaded_names(database) for database in databases}
-        except EngineError:
-            names = {}  # an aborted transaction reads nothing, and runs nothing either
-        with self.instance.overlaid(names):
-            yield
-
-    def _loaded_names(self, database: str) -> Names:
-        names = self.store.serving(database)
-        for artifact_hash in {found for versions in names.values() for found in versions.values()}:
-            if not self.instance.has(artifact_hash):
-                self.instance.put(artifact_hash, self.store.artifact_body(database, artifact_hash))
-        return names
-
-    def publish_attached(self) -> None:
-        """After ATTACH or DETACH: the names of databases that came, without those of databases that went."""
-        attached = set(self.store.databases())
-        known = set(self.instance.published())
-        self.publish(*(attached ^ known))
+        self.serving.changed(database)
 
     def rebuild_views(self, model: ModelRecord) -> None:
         """Create the recorded views on the bare name anew, from what the user wrote, for another signature."""
-        with self.own_names(model.database):
+        with self.serving.seeing_names_of(model.database):
             for view in self.store.views_of(model):
                 if view.version is not None or view.alias is not None:
                     continue
@@ -352,12 +295,13 @@ class Session:
 
     def duplicate(self) -> Session:
         """A session on another connection to the same database."""
-        session = Session(type(self.engine)(self.native.cursor()), self.instance)
+        engine = self.engine.duplicate()
+        session = Session(engine, self.serving.duplicate(engine))
         session.on_notice, session.on_progress = self.on_notice, self.on_progress
         return session
 
     def close(self) -> None:
-        self.native.close()
+        self.engine.close()
 
 
 def _spans(statement: Any, error: SqlmlError) -> list[Span]:

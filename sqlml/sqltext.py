@@ -13,7 +13,7 @@ _FOLDERS = (Path(__file__).parent / "sql", Path(__file__).parent.parent / "sql")
 
 @cache
 def read_sql(name: str) -> str:
-    """The text of ``sql/<name>``, such as ``catalog/schema.sql``."""
+    """The text of ``sql/<name>``, such as ``catalog/duckdb.sql``."""
     for folder in _FOLDERS:
         path = folder / name
         if path.is_file():

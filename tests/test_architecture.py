@@ -32,6 +32,7 @@ ROOMS = {
     "training": {"language", "engines", "catalog", "planning"},
     "rewrite": {"language", "engines", "catalog", "planning"},
     "table_functions": {"language", "engines", "planning", "rewrite"},
+    "serving": {"engines", "catalog", "planning"},
     "statements": {"language", "engines", "catalog", "planning", "training", "results", "rewrite", "table_functions"},
     "session": {
         "language",
@@ -40,12 +41,13 @@ ROOMS = {
         "planning",
         "training",
         "statements",
+        "serving",
         "results",
         "callers",
         "rewrite",
     },
     "connection": {"handles", "results", "session"},
-    "opening": {"connection", "engines", "session"},
+    "opening": {"connection", "engines", "serving", "session"},
     "__init__": {"connection", "opening"},
     "sklearn": {"__init__"},
     "server": {"__init__", "connection", "session", "results", "language"},
@@ -65,7 +67,12 @@ THIRD_PARTIES = {
     "prompt_toolkit": {"sqlml.cli"},
     "pygments": {"sqlml.cli"},
     "sklearn": {"sqlml.sklearn"},
-    "psycopg": {"sqlml.engines.postgres"},
+    "psycopg": {
+        "sqlml.engines.postgres",
+        "sqlml.engines.postgres_copy",
+        "sqlml.engines.postgres_errors",
+        "sqlml.engines.postgres_results",
+    },
     "polars": {"sqlml.connection"},
 }
 

@@ -29,7 +29,7 @@ class Dependents:
     def of(self, model: ModelRecord) -> list[RecordedView]:
         """The views and macros that use the model and still exist; others were dropped or replaced by other means."""
         table = self._layout.table(model.database, "_views")
-        query = f"SELECT {VIEW_COLUMNS} FROM {table} WHERE model_id = ? ORDER BY schema_name, view_name, rowid"
+        query = f"SELECT {VIEW_COLUMNS} FROM {table} WHERE model_id = ? ORDER BY schema_name, view_name, {self._engine.row_place}"
         views = (recorded_view(model.database, row) for row in self._engine.rows(query, [model.model_id]))
         return [view for view in views if self._still_uses(view, model)]
 
@@ -102,17 +102,7 @@ class Dependents:
 
     def _definition(self, view: RecordedView) -> tuple[str, str] | None:
         """What DROP calls it, and its text as the engine keeps it; None where there is none of that name."""
-        place = [view.database, view.schema, view.name]
-        rows = self._engine.rows(
-            "SELECT 'VIEW', sql FROM system.main.duckdb_views() WHERE lower(database_name) = lower(?) "
-            "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?) UNION ALL "
-            "SELECT CASE function_type WHEN 'table_macro' THEN 'MACRO TABLE' ELSE 'MACRO' END, macro_definition "
-            "FROM system.main.duckdb_functions() WHERE lower(database_name) = lower(?) "
-            "AND lower(schema_name) = lower(?) AND lower(function_name) = lower(?) AND macro_definition IS NOT NULL",
-            place + place,
-        )
-        wanted = "MACRO" if view.kind == "macro" else "VIEW"
-        return next(((kind, text or "") for kind, text in rows if kind.startswith(wanted)), None)
+        return self._engine.stored_text(view.kind, (view.database, view.schema, view.name))
 
 
 def listed(views: Iterable[RecordedView]) -> str:

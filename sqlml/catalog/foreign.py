@@ -21,7 +21,7 @@ def models(layout: Layout, database: str) -> list[ModelRecord]:
     """All models that the catalog serves; a name takes the place of the id."""
     query = (
         f"SELECT schema_name, model_name, max(version) FILTER (is_default) FROM {layout.table(database, 'serving')} "
-        "GROUP BY ALL ORDER BY ALL"
+        "GROUP BY schema_name, model_name ORDER BY schema_name, model_name"
     )
     return [
         ModelRecord(database=database, schema=schema, name=name, model_id=f"{schema}.{name}", default_version=default)

@@ -12,9 +12,9 @@ from sqlml.errors import CatalogVersionError, EngineError, ReadOnlyError
 from sqlml.sqltext import read_sql
 
 if TYPE_CHECKING:
-    from sqlml.engines.duckdb import DuckDBEngine
+    from sqlml.engines.engine import Engine
 
-SCHEMA_VERSION = 1  # what sql/catalog/schema.sql creates; migrate_<n>.sql leads from version n to n + 1
+SCHEMA_VERSION = 1  # what sql/catalog/<dialect>.sql creates; <dialect>_<n>.sql leads from version n to n + 1
 
 State = Literal["absent", "older", "current", "newer"]
 
@@ -22,7 +22,7 @@ State = Literal["absent", "older", "current", "newer"]
 class Layout:
     """The catalogs of the databases that one connection sees. Everything runs in the caller's transaction."""
 
-    def __init__(self, engine: DuckDBEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         self.engine = engine
 
     def table(self, database: str, name: str) -> str:
@@ -79,10 +79,10 @@ class Layout:
         self.require_writable(database)
         state = self.state(database)
         if state == "absent":
-            self._run_script(database, "catalog/schema.sql")
+            self._run_script(database, f"catalog/{self.engine.dialect}.sql")
         if state == "older":
             for version in range(self.version(database) or 0, SCHEMA_VERSION):
-                self._run_script(database, f"catalog/migrate_{version}.sql")
+                self._run_script(database, f"catalog/{self.engine.dialect}_{version}.sql")
 
     def write(self, sql: str, parameters: Sequence[Any] | None = None) -> None:
         """Run a statement that changes the catalog; a failure tells whether another session, a file or a disk was in the way."""

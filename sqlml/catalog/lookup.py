@@ -26,7 +26,7 @@ from sqlml.catalog.rows import (
 from sqlml.errors import ArtifactError, UnknownModelError
 
 if TYPE_CHECKING:
-    from sqlml.engines.duckdb import DuckDBEngine
+    from sqlml.engines.engine import Engine
     from sqlml.language.statements import ModelName
 
 Names = dict[tuple[str, str], dict[int | str | None, str]]
@@ -37,7 +37,7 @@ class Lookup:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._engine: DuckDBEngine = layout.engine
+        self._engine: Engine = layout.engine
 
     # -- names ---------------------------------------------------------------------------------------------------------------
 
@@ -59,7 +59,8 @@ class Lookup:
     def unknown(self, name: ModelName | Sequence[str]) -> UnknownModelError:
         """The error for a name that no model has."""
         known = [
-            model.name if model.schema == "main" else f"{model.schema}.{model.name}" for model in self.list_models()
+            model.name if model.schema == self._engine.main_schema else f"{model.schema}.{model.name}"
+            for model in self.list_models()
         ]
         return unknown_model(name, known)
 
@@ -154,7 +155,7 @@ class Lookup:
         """Its metrics: those of the final model first, then the learning curve."""
         query = (
             f"SELECT {METRIC_COLUMNS} FROM {self._checked(version, '_metrics')} WHERE model_id = ? AND version = ? "
-            "ORDER BY iteration NULLS FIRST, rowid"
+            f"ORDER BY iteration NULLS FIRST, {self._engine.row_place}"
         )
         return [metric_row(row) for row in self._engine.rows(query, [version.model.model_id, version.version])]
 

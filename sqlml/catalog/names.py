@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlml.errors import ReadOnlyError, UnknownModelError
 
 if TYPE_CHECKING:
-    from sqlml.engines.duckdb import DuckDBEngine
+    from sqlml.engines.engine import Engine
     from sqlml.language.statements import ModelName
 
 
@@ -43,7 +43,7 @@ def key(name: str) -> str:
     return name.casefold()
 
 
-def possible_places(engine: DuckDBEngine, parts: tuple[str, ...]) -> list[Place]:
+def possible_places(engine: Engine, parts: tuple[str, ...]) -> list[Place]:
     """Where a model of that name would be found, in order: ``a.b`` is schema a of the current database, then database a."""
     name = parts[-1]
     if len(parts) == 3:
@@ -62,7 +62,7 @@ def _is_catalog(schema: str) -> bool:
     return key(schema) == CATALOG_SCHEMA
 
 
-def place_for_new(engine: DuckDBEngine, name: ModelName | Sequence[str]) -> Place:
+def place_for_new(engine: Engine, name: ModelName | Sequence[str]) -> Place:
     """Where a new model of that name goes; raises UnknownModelError where the database or schema does not exist."""
     parts = parts_of(name)
     if len(parts) > 3:

@@ -22,14 +22,14 @@ from sqlml.errors import ConflictError, DependencyError, ModelExistsError, Optio
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, NewVersion, RecordedView, VersionRecord
-    from sqlml.engines.duckdb import DuckDBEngine
+    from sqlml.engines.engine import Engine
     from sqlml.language.statements import ModelName
 
 
 class Store(Lookup):
     """The models of the databases that one connection sees."""
 
-    def __init__(self, engine: DuckDBEngine) -> None:
+    def __init__(self, engine: Engine) -> None:
         layout = Layout(engine)
         super().__init__(layout)
         self._dependents = Dependents(layout)

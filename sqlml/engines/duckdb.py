@@ -17,14 +17,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
 import duckdb
 import pyarrow as pa
 
 from sqlml.engines.duckdb_errors import engine_error
 from sqlml.engines.duckdb_plans import PlanFacts, read_plan
-from sqlml.engines.engine import Column
+from sqlml.engines.engine import Column, Result
 from sqlml.engines.failures import write_failure
 from sqlml.errors import EngineError
 
@@ -40,6 +40,8 @@ class DuckDBEngine:
     """The Engine contract on a DuckDB connection of the user's."""
 
     dialect = "duckdb"
+    main_schema = "main"
+    row_place = "rowid"
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection
@@ -73,6 +75,12 @@ class DuckDBEngine:
                 raise KeyboardInterrupt from error
             raise
 
+    @property
+    def result(self) -> Result:
+        """The connection itself fetches the result of its last statement."""
+        fetcher: Result = self.connection
+        return fetcher
+
     def statements(self, sql: str) -> list[Any]:
         """The statements of a text as DuckDB itself tells them apart, each with its text as ``query``."""
         found: list[Any] = self.connection.extract_statements(sql)
@@ -86,6 +94,10 @@ class DuckDBEngine:
         """DuckDB's lazy relation of a query, with DuckDB's own errors."""
         return self._native(self.connection.sql, sql)
 
+    def relation_of(self, table: pa.Table) -> Any:
+        """Rows that are here already, as such a relation."""
+        return self.connection.from_arrow(table)
+
     def result_table(self) -> pa.Table:
         """The rest of the result on the connection."""
         return self._as_arrow(self.connection.to_arrow_table)
@@ -93,6 +105,23 @@ class DuckDBEngine:
     def result_reader(self, rows_per_batch: int) -> pa.RecordBatchReader:
         """The rest of the result on the connection, in bounded memory."""
         return self._as_arrow(self.connection.to_arrow_reader, rows_per_batch)
+
+    def result_frame(self) -> Any:
+        """The rest of the result on the connection as a pandas frame."""
+        return self.connection.df()
+
+    @contextmanager
+    def lending(self, rows: Any) -> Iterator[str]:
+        """A name under which an Arrow-speaking object can be read as a table within the block."""
+        name = "__sqlml_given"
+        self.connection.register(name, rows)
+        try:
+            yield name
+        finally:
+            self.connection.unregister(name)
+
+    def listen(self, on_notice: Callable[[str], None]) -> None:
+        """DuckDB says nothing beside results."""
 
     def _as_arrow(self, function: Callable[..., Any], *arguments: Any) -> Any:
         with warnings.catch_warnings():
@@ -165,6 +194,14 @@ class DuckDBEngine:
     def begin(self) -> None:
         """Open an explicit transaction."""
         self.call(self.connection.begin)
+
+    def begin_snapshot(self) -> None:
+        """Every transaction of DuckDB's is one snapshot."""
+        self.begin()
+
+    def repeats_reads(self) -> bool:
+        """Every transaction of DuckDB's is one snapshot."""
+        return True
 
     def commit(self) -> None:
         """Commit the explicit transaction; where that fails it is undone and closed, and the error says whether to retry."""
@@ -240,6 +277,19 @@ class DuckDBEngine:
         ((database, schema, path),) = self.rows(query)
         return database, list(dict.fromkeys([schema, *path, "main"]))
 
+    def stored_text(self, kind: str, parts: tuple[str, ...]) -> tuple[str, str] | None:
+        """Of a view or macro: what DROP calls it, and its text as the engine keeps it; None where there is none."""
+        rows = self.rows(
+            "SELECT 'VIEW', sql FROM system.main.duckdb_views() WHERE lower(database_name) = lower(?) "
+            "AND lower(schema_name) = lower(?) AND lower(view_name) = lower(?) UNION ALL "
+            "SELECT CASE function_type WHEN 'table_macro' THEN 'MACRO TABLE' ELSE 'MACRO' END, macro_definition "
+            "FROM system.main.duckdb_functions() WHERE lower(database_name) = lower(?) "
+            "AND lower(schema_name) = lower(?) AND lower(function_name) = lower(?) AND macro_definition IS NOT NULL",
+            parts + parts,
+        )
+        wanted = "MACRO" if kind == "macro" else "VIEW"
+        return next(((found, text or "") for found, text in rows if found.startswith(wanted)), None)
+
     def drop_statement(self, kind: str, *parts: str) -> str:
         """The statement that drops a view or macro, if it is there."""
         return f"DROP {kind.upper()} IF EXISTS {self.quote(*parts)}"
@@ -298,6 +348,14 @@ class DuckDBEngine:
     def interrupt(self) -> None:
         """Stop what the connection is running; may be called from any thread."""
         self.connection.interrupt()
+
+    def duplicate(self) -> Self:
+        """An engine on a cursor of the connection."""
+        return type(self)(self.connection.cursor())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
 
 
 def open_connection(

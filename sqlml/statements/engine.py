@@ -35,7 +35,7 @@ def run_with_calls(
     session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool = False
 ) -> Any:
     """Rewrite and run. None: the result waits on the engine's connection; EXPLAIN's gets our lines. ``lazily``: a relation."""
-    generation = session.generation_to_keep(text, statement)
+    state = session.state_to_keep(text, statement)
     rewriter = Rewriter(
         text,
         statement.span,
@@ -69,7 +69,7 @@ def run_with_calls(
     if statement.explains:
         return _explained(session, models)
     if statement.stores is None and statement.calls:
-        session.remember(text, statement, offsets, generation)
+        session.remember(text, statement, offsets, state)
     return None
 
 
@@ -136,7 +136,7 @@ def _record(session: Session, statement: EngineStatement, text: str, models: lis
 
 def _explained(session: Session, models: list[Found]) -> LocalResult:
     """The engine's plan and one line a model: version, scorer, columns read, trees."""
-    plan = session.native.fetchall()
+    plan = session.engine.result.fetchall()
     lines = [(key, value) for key, value in plan]
     by_version = {(found.version.model.model_id, found.version.version): found for found in models}
     lines += [("sqlml", explain_line(session, found)) for found in by_version.values()]
@@ -149,5 +149,5 @@ def explain_line(session: Session, found: Found) -> str:
     columns = ", ".join(item.name for item in model.inputs)
     return (
         f"model {version.model.schema}.{version.model.name}@{version.version} ({version.artifact_hash[:12]}): "
-        f"{session.instance.scorer} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
+        f"{session.serving.scorer_of(version, model)} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
     )

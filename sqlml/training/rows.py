@@ -41,8 +41,10 @@ class Rows:
     def __enter__(self) -> Self:
         try:
             if not self._engine.in_transaction():
-                self._engine.begin()  # one snapshot for all readings
+                self._engine.begin_snapshot()  # one for all readings
                 self._ends_transaction = True
+            elif not self._engine.repeats_reads():
+                self._repeatable = False
             self._fetch()
         except BaseException:
             self._end(succeeded=False)

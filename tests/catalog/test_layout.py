@@ -31,7 +31,7 @@ def next_release(monkeypatch):
     """This process is of a release whose catalog has version 2."""
 
     def release(migration=MIGRATION):
-        texts = {"catalog/migrate_1.sql": migration}
+        texts = {"catalog/duckdb_1.sql": migration}
         monkeypatch.setattr(layout, "SCHEMA_VERSION", 2)
         monkeypatch.setattr(layout, "read_sql", lambda name: texts.get(name) or read_sql(name))
 
@@ -124,6 +124,6 @@ def test_a_newer_catalog_scores_and_is_not_written(stored, open_store, make, con
 
 
 def test_all_sql_texts_are_found():
-    assert "CREATE TABLE {schema}._models" in read_sql("catalog/schema.sql")
+    assert "CREATE TABLE {schema}._models" in read_sql("catalog/duckdb.sql")
     with pytest.raises(SqlmlError, match=r'no SQL file "none\.sql"'):
         read_sql("none.sql")

@@ -1,0 +1,45 @@
+"""What a session needs of the scorers of its database: one contract, met by a file an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from contextlib import AbstractContextManager
+from typing import Protocol, Self
+
+from sqlml.catalog.records import NewVersion, VersionRecord
+from sqlml.engines.engine import Engine
+from udfs.model import Model
+
+
+class Serving(Protocol):
+    """The loaded models of one session."""
+
+    def state(self) -> Hashable:
+        """Differs after any change of models that this session may see; None where that cannot be told."""
+
+    def model(self, version: VersionRecord) -> Model:
+        """The content of a version's artifact, ready to be scored by the SQL that names its hash."""
+
+    def scorer_of(self, version: VersionRecord, model: Model) -> str:
+        """What scores a model in SQL: a name that the planning of calls and EXPLAIN know."""
+
+    def stored(self, version: NewVersion) -> None:
+        """A version was written: make what its scorers need, in the same transaction."""
+
+    def changed(self, database: str) -> None:
+        """Models of a database were changed: others see them now, or after the user's COMMIT."""
+
+    def settle(self) -> None:
+        """Tell others what a transaction changed if it is over, by whatever means."""
+
+    def moved(self) -> None:
+        """Databases were attached or detached."""
+
+    def seeing_own(self) -> AbstractContextManager[None]:
+        """Stored texts run within the block see the models of the transaction that is open."""
+
+    def seeing_names_of(self, database: str) -> AbstractContextManager[None]:
+        """Stored texts written within the block are bound against one database's names as the transaction has them."""
+
+    def duplicate(self, engine: Engine) -> Self:
+        """The same for another connection to the database."""

@@ -1,0 +1,1 @@
+"""What runs inside a Postgres server, and how its rows travel."""
