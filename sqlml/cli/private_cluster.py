@@ -40,6 +40,8 @@ SETTINGS = {
 }
 LOCALE = "C" if sys.platform == "darwin" else "C.UTF-8"
 LONGEST_SOCKET_PATH = 103  # of sockaddr_un on macOS; Linux has 107
+# What a program needs to run at all, and how this machine wants its processors to be used.
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "OPENBLAS_", "OMP_")
 PATIENCE = 30.0  # seconds to come up or to go down
 PORT_TAKEN = "could not create any TCP/IP sockets"
 STILL_DYING = "pre-existing shared memory block"
@@ -235,8 +237,17 @@ class PrivateCluster:
         if not (model / "PG_VERSION").exists():
             model.parent.mkdir(parents=True, exist_ok=True)
             self._own_folder(model.parent)
-            self._initialise(model)
+            self._make_template(model)
         self._run("cp", "-R", str(model), str(self.data))
+
+    def _make_template(self, model: Path) -> None:
+        """Whole or not at all, as other processes look for it."""
+        fresh = model.with_name(f"{model.name}.{os.getpid()}")
+        self._initialise(fresh)
+        try:
+            fresh.rename(model)
+        except OSError:  # another process was faster
+            shutil.rmtree(fresh)
 
     def _initialise(self, data: Path) -> None:
         options = ["--username=postgres", "--auth=trust", f"--locale={LOCALE}", "--encoding=UTF8", "--no-sync"]
@@ -329,7 +340,7 @@ class PrivateCluster:
 
     def _basic_environment(self) -> dict[str, str]:
         """Nothing of ours that could steer the server or its clients, such as PGDATA or PGOPTIONS."""
-        kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+        kept = {name: value for name, value in os.environ.items() if name.startswith(KEPT_VARIABLES)}
         return {**kept, "LC_ALL": LOCALE, "TZ": "UTC", "HOME": str(self.directory / "home")}
 
     def _server_environment(self) -> dict[str, str]:

@@ -272,3 +272,12 @@ def test_unreadable_folders_are_noticed(tmp_path):
     tmp_path.chmod(0o700)
     assert os_user.can_read(None, file)
     assert not os_user.can_read(user, file)
+
+
+def test_every_version_there_is_comes_up(each_cluster):
+    ((number,),) = each_cluster.query("SHOW server_version_num")
+    assert int(number) // 10000 == each_cluster.programs.major
+    url = each_cluster.create_database("versions")
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT count(*) FROM generate_series(1, 10)").fetchone() == (10,)
+    each_cluster.drop_database("versions")
