@@ -1,5 +1,6 @@
 # make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
+# make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
@@ -9,10 +10,13 @@ BIN := $(VENV)/bin
 DATABASE ?= demo.duckdb
 
 .DELETE_ON_ERROR:
-.PHONY: demo test bench lint format clean
+.PHONY: demo demo-postgres test bench lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
+
+demo-postgres: $(VENV)/installed-demo,postgres
+	@$(BIN)/sqlml demo --postgres
 
 test: lint
 	$(BIN)/python -m pytest
@@ -30,8 +34,12 @@ format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+# Optional, with the help of npm: what is here is tested with, what is not is skipped.
+other-postgres: $(VENV)/installed-test
+	@.ci/other-postgres $(BIN)/python
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
