@@ -19,10 +19,10 @@ from sqlml.language.places import named_in
 from sqlml.language.splice import OffsetMap, locate, splice
 from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
 from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
-from sqlml.planning.explaining import explain_sql
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
-from sqlml.planning.scoring import Scored, predict_sql, probability_sql
+from sqlml.planning.phrases import PHRASES, Phrases
+from sqlml.planning.scoring import Scored
 from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, visible_columns
 from udfs.model import Model
 
@@ -37,10 +37,14 @@ class Found:
     pinned: bool  # named with @, so that it cannot change under a stored text
     alias: str | None = None  # where it is named by one
     threshold: float | None = None  # of the model's options, for binary models
+    scorer: str = "native"  # what computes scores where the statement runs
 
 
 class Surroundings(Protocol):
     """What rewriting needs of the session."""
+
+    @property
+    def dialect(self) -> str: ...
 
     def find_model(self, name: ModelName, *, stored: bool) -> Found: ...
 
@@ -69,6 +73,11 @@ class Rewriter:
     stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
     made: dict[Span, str] = field(default_factory=dict)
     used: dict[Span, Found] = field(default_factory=dict)
+
+    @property
+    def phrases(self) -> Phrases:
+        """The SQL that calls become on the session's engine."""
+        return PHRASES[self.session.dialect]
 
     def rewrite(self) -> tuple[str, OffsetMap]:
         """The statement's text with its outermost calls replaced, and the map from its offsets back to the user's."""
@@ -109,7 +118,7 @@ class Rewriter:
 
     def _numbered_parameters(self) -> list[tuple[Span, str]]:
         """Every ``?`` of a statement with calls becomes ``$1``, ``$2``..., since a call's SQL may repeat or reorder its arguments."""
-        if not self.calls or "?" not in self.text:
+        if not self.calls or "?" not in self.text or self.session.dialect == "postgres":  # whose ? are operators
             return []
         return [(span, f"${number}") for number, span in enumerate(parameter_spans(self.text, self.span), 1)]
 
@@ -130,7 +139,7 @@ class Rewriter:
             columns_of=lambda probe: self._columns_of(probe, call),
             call=call.span,
         )
-        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, column_name, fields)
+        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, partial(column_name, dialect=self.session.dialect), fields)
         try:
             columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
         except MissingColumnError as error:
@@ -139,13 +148,13 @@ class Rewriter:
         scored = self.scored(found)
         row = scored.row(columns)
         if call.function == "predict":
-            return predict_sql(scored, row, found.threshold)
+            return self.phrases.predict_sql(scored, row, found.threshold)
         if call.function == "explain_predict":
             self.require_pinned(found, call, "EXPLAIN_PREDICT")
-            return explain_sql(scored, row)
-        wanted = literal_value(call.class_label.of(self.text)) if call.class_label is not None else None
+            return self.phrases.explain_sql(scored, row)
+        wanted = literal_value(call.class_label.of(self.text), self.session.dialect) if call.class_label else None
         position = (call.class_label or call.span).start
-        return probability_sql(scored, row, wanted, name=name, position=position)
+        return self.phrases.probability_sql(scored, row, wanted, name=name, position=position)
 
     def _tell_outer(self, error: MissingColumnError, found: Found, visible: VisibleColumns, call: ScalarCall) -> None:
         """Where an enclosing query has columns that this one lacks, say that ``*`` does not reach them."""
@@ -191,7 +200,13 @@ class Rewriter:
     def scored(self, found: Found) -> Scored:
         """The model as it stands in generated SQL, for a call that scores rows."""
         self.session.tell_nulls(found)
-        return Scored(found.model, found.reference, self.session.quote, substitute)
+        return self.phrases.scored_model(
+            found.model,
+            found.reference,
+            self.session.quote,
+            partial(substitute, dialect=self.session.dialect),
+            found.scorer,
+        )
 
     def require_pinned(self, found: Found, call: Call, what: str) -> None:
         """Refuse to store a text that lists a version's features where a later version, with others, could take its place."""

@@ -210,13 +210,25 @@ class Session:
 
     # -- what rewriting asks for ---------------------------------------------------------------------------------------------
 
+    @property
+    def dialect(self) -> str:
+        return self.engine.dialect
+
     def find_model(self, name: ModelName, *, stored: bool) -> Found:
         """A model's version in the user's own transaction, loaded into the scorers of this database instance."""
         version = self.store.resolve(name)
         model = self.serving.model(version)
         reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
         threshold = version.model.options.get("threshold") if model.task == "binary" else None
-        return Found(version, model, reference, pinned=name.version is not None, alias=name.alias, threshold=threshold)
+        return Found(
+            version,
+            model,
+            reference,
+            pinned=name.version is not None,
+            alias=name.alias,
+            threshold=threshold,
+            scorer=self.serving.scorer_of(version, model),
+        )
 
     def tell_nulls(self, found: Found) -> None:
         """Say once which features of a model score a NULL as 0."""

@@ -8,21 +8,11 @@ from typing import Any
 from sqlml.engines.engine import Column
 from sqlml.errors import DuplicateColumnError, InputMismatchError, NotSupportedYetError, OptionError, OptionValueError
 from sqlml.language.statements import TableCall
-from sqlml.planning import evaluation, facts
-from sqlml.planning.evaluation import values_sql
-from sqlml.planning.explaining import (
-    difference_table_sql,
-    explain_table_sql,
-    global_table_sql,
-    parse_explain_settings,
-)
+from sqlml.planning import facts
+from sqlml.planning.evaluation import class_columns
+from sqlml.planning.explaining import parse_explain_settings
 from sqlml.planning.matching import Candidate, match_names
-from sqlml.planning.scoring import (
-    checked_setting,
-    parse_predict_settings,
-    predict_table_sql,
-    transform_table_sql,
-)
+from sqlml.planning.scoring import checked_setting, parse_predict_settings
 from sqlml.rewrite import Found, Rewriter, TableFunction
 
 ROWS = "__sqlml_rows"
@@ -33,7 +23,7 @@ def _predict(rewriter: Rewriter, call: TableCall) -> str:
     settings = parse_predict_settings(call.settings, found.model, default_threshold=found.threshold)
     names = [column.name for column in columns]
     try:
-        return predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
+        return rewriter.phrases.predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
     except DuplicateColumnError as error:
         error.position = call.inputs[0][0].start
         raise
@@ -43,7 +33,7 @@ def _transform(rewriter: Rewriter, call: TableCall) -> str:
     _no_settings(call)
     found, source, _, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.TRANSFORM")
-    return transform_table_sql(rewriter.scored(found), source, mapping)
+    return rewriter.phrases.transform_table_sql(rewriter.scored(found), source, mapping)
 
 
 def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
@@ -51,7 +41,9 @@ def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
     rewriter.require_pinned(found, call, "ML.EXPLAIN_PREDICT")
     settings = parse_explain_settings(call.settings, found.model, default_threshold=found.threshold)
     try:
-        return explain_table_sql(rewriter.scored(found), source, [c.name for c in columns], mapping, settings)
+        return rewriter.phrases.explain_table_sql(
+            rewriter.scored(found), source, [c.name for c in columns], mapping, settings
+        )
     except DuplicateColumnError as error:
         error.position = call.inputs[0][0].start
         raise
@@ -61,7 +53,7 @@ def _global_explain(rewriter: Rewriter, call: TableCall) -> str:
     _no_settings(call)
     found, source, _, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.GLOBAL_EXPLAIN")
-    return global_table_sql(rewriter.scored(found), source, mapping)
+    return rewriter.phrases.global_table_sql(rewriter.scored(found), source, mapping)
 
 
 def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
@@ -75,7 +67,7 @@ def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
     found, first, _, mapping = _given_rows(rewriter, call)
     _, second, _, other = _given_rows(rewriter, call, 1)
     rewriter.require_pinned(found, call, "ML.EXPLAIN_DIFFERENCE")
-    return difference_table_sql(rewriter.scored(found), (first, second), (mapping, other))
+    return rewriter.phrases.difference_table_sql(rewriter.scored(found), (first, second), (mapping, other))
 
 
 def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Found, str, list[Column], dict[str, str]]:
@@ -118,7 +110,7 @@ def _evaluate(rewriter: Rewriter, call: TableCall) -> str:
     if not call.inputs:
         return _stored(rewriter, call, lambda found: _stored_metrics(found, call))
     found, rows = _labelled_rows(rewriter, call, _threshold(call, rewriter))
-    return evaluation.evaluate_sql(rewriter.scored(found), rows)
+    return rewriter.phrases.evaluate_sql(rewriter.scored(found), rows)
 
 
 def _confusion_matrix(rewriter: Rewriter, call: TableCall) -> str:
@@ -127,7 +119,7 @@ def _confusion_matrix(rewriter: Rewriter, call: TableCall) -> str:
     if not call.inputs:
         return _stored(rewriter, call, lambda found: _stored_confusion(found, call))
     found, rows = _labelled_rows(rewriter, call, _threshold(call, rewriter))
-    return evaluation.confusion_matrix_sql(rewriter.scored(found), rows)
+    return rewriter.phrases.confusion_matrix_sql(rewriter.scored(found), rows)
 
 
 def _roc_curve(rewriter: Rewriter, call: TableCall) -> str:
@@ -143,7 +135,7 @@ def _roc_curve(rewriter: Rewriter, call: TableCall) -> str:
     if not call.inputs:
         return _stored(rewriter, call, lambda found: _stored_roc(found, call))
     found, rows = _labelled_rows(rewriter, call, None)
-    return evaluation.roc_curve_sql(rows, thresholds)
+    return rewriter.phrases.roc_curve_sql(rows, thresholds)
 
 
 def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None) -> tuple[Found, str]:
@@ -162,7 +154,7 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
     if threshold is None:
         threshold = found.threshold
     actual = f"{ROWS}.{quote(same[0].name)}", same[0].sql_type
-    return found, evaluation.scored_rows_sql(scored, source, actual, row, threshold)
+    return found, rewriter.phrases.scored_rows_sql(scored, source, actual, row, threshold)
 
 
 def _require_classes(found: Found, call: TableCall) -> None:
@@ -236,7 +228,7 @@ def _stored(rewriter: Rewriter, call: TableCall, table: Callable[[Found], facts.
             position=call.span.start,
         )
     columns, rows = table(found)
-    return values_sql(columns, rows, rewriter.session.quote)
+    return rewriter.phrases.values_sql(columns, rows, rewriter.session.quote)
 
 
 def _fact_function(table: Callable[[facts.VersionFacts], facts.Table]) -> TableFunction:
@@ -280,7 +272,7 @@ def _stored_confusion(found: Found, call: TableCall) -> facts.Table:
         raise OptionError("a threshold needs rows", hint="Give rows.", position=call.settings[0].span.start)
     matrix = _held_out(found, "confusion_matrix", call)
     label = found.model.label
-    columns = [("expected_label", label.sql_type), *((name, "BIGINT") for name in evaluation.class_columns(label))]
+    columns = [("expected_label", label.sql_type), *((name, "BIGINT") for name in class_columns(label))]
     return columns, [(value, *counts) for value, counts in zip(label.classes, matrix, strict=True)]
 
 

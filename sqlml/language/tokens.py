@@ -315,7 +315,7 @@ def parameters_in(text: str, within: Span, dialect: str = "duckdb") -> list[Span
     return [
         Span(within.start + token.start, within.start + token.end)
         for token in tokens
-        if token.upper == "?" or (token.kind == "symbol" and token.text == "$")
+        if (token.upper == "?" and dialect == "duckdb") or (token.kind == "symbol" and token.text[:1] == "$")
     ]
 
 

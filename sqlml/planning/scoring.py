@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from sqlml.errors import DuplicateColumnError, InputMismatchError, OptionError, OptionValueError
 from sqlml.language.statements import Option
+from sqlml.planning.type_names import duckdb_type
 from sqlml.planning.visible import Quote
 from udfs.model import Kind, Label, Model
 
@@ -51,6 +52,11 @@ class Scored:
         return "{" + ", ".join(values) + "}"
 
 
+def scored_model(model: Model, reference: str, quote: Quote, substitute: Substitute, scorer: str) -> Scored:
+    """A model as it stands in generated SQL; all of DuckDB's scorers are called alike."""
+    return Scored(model, reference, quote, substitute)
+
+
 def literal(text: str) -> str:
     """A text as an SQL string."""
     return "'" + text.replace("'", "''") + "'"
@@ -72,7 +78,7 @@ def class_literal(label: Label, index: int) -> str:
     """A class as a literal of the label's own type."""
     value = label.classes[index]
     text = literal(str(value)) if not isinstance(value, bool) else str(value).upper()
-    return f"CAST({text} AS {label.sql_type})"
+    return f"CAST({text} AS {duckdb_type(label.sql_type)})"
 
 
 def predict_sql(scored: Scored, row: str, threshold: float | None = None) -> str:
@@ -80,32 +86,34 @@ def predict_sql(scored: Scored, row: str, threshold: float | None = None) -> str
     if not scored.model.label.classes:
         return scored.call("value", row)
     # The cast does nothing where the function knows the label's type, and gives it where it cannot (Arrow UDFs).
-    return f"CAST({scored.call('label', row, threshold=threshold)} AS {scored.model.label.sql_type})"
+    return f"CAST({scored.call('label', row, threshold=threshold)} AS {duckdb_type(scored.model.label.sql_type)})"
 
 
 def probability_sql(scored: Scored, row: str, label_text: str | None, *, name: str, position: int) -> str:
     """The probability of a class: the named one, or the greater label of a binary model."""
     model = scored.model
+    if label_text is None and model.task == "binary":
+        return scored.call("value", row)
+    index = class_index(model, label_text, name=name, position=position)
+    return f"{scored.call('probs', row)}[{index + 1}]"
+
+
+def class_index(model: Model, text: str | None, *, name: str, position: int) -> int:
+    """Which class a user means by a text: compared as the label's JSON scalar or as its text; without one, the greater of two."""
     if not model.label.classes:
         raise InputMismatchError(
             f'model "{name}" predicts a number, not a class',
             hint=f"Use PREDICT({name}, ...).",
             position=position,
         )
-    if label_text is None:
-        if model.task != "binary":
-            raise InputMismatchError(
-                f'model "{name}" has {len(model.label.classes)} classes: name one',
-                hint=f"Write PREDICT_PROBA({name}, {literal(str(model.label.classes[0]))}, ...).",
-                position=position,
-            )
-        return scored.call("value", row)
-    index = class_index(model, label_text, name=name, position=position)
-    return f"{scored.call('probs', row)}[{index + 1}]"
-
-
-def class_index(model: Model, text: str, *, name: str, position: int) -> int:
-    """Which class a user means by a text: compared as the label's JSON scalar or as its text."""
+    if text is None and model.task == "binary":
+        return 1
+    if text is None:
+        raise InputMismatchError(
+            f'model "{name}" has {len(model.label.classes)} classes: name one',
+            hint=f"Write PREDICT_PROBA({name}, {literal(str(model.label.classes[0]))}, ...).",
+            position=position,
+        )
     for index, value in enumerate(model.label.classes):
         if text == value or text.casefold() == json.dumps(value).casefold() or text == str(value):
             return index

@@ -62,7 +62,7 @@ def create_model(session: Session, statement: CreateModel, text: str) -> LocalRe
 
 
 def _training_query(session: Session, statement: CreateModel, text: str) -> Query:
-    parameters = parameters_in(text, statement.query)
+    parameters = parameters_in(text, statement.query, session.engine.dialect)
     if parameters:
         raise SqlSyntaxError(
             "a training query cannot have parameters",
@@ -113,7 +113,7 @@ def _type_of(session: Session, query: str, expression: str) -> str:
     """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
     head, source = "SELECT ", f"(\n{query}\n) AS {session.quote('training data')}"
     probe = f"{head}{expression}\n, 0 FROM {source}"
-    select = next((token for token in tokenize(expression) if token.upper == "SELECT"), None)
+    select = next((token for token in tokenize(expression, session.engine.dialect) if token.upper == "SELECT"), None)
     if select is not None:
         raise TransformError(
             "a feature cannot hold a query",

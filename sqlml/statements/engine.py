@@ -149,5 +149,5 @@ def explain_line(session: Session, found: Found) -> str:
     columns = ", ".join(item.name for item in model.inputs)
     return (
         f"model {version.model.schema}.{version.model.name}@{version.version} ({version.artifact_hash[:12]}): "
-        f"{session.serving.scorer_of(version, model)} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
+        f"{found.scorer} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
     )
