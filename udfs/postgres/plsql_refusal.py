@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from udfs.model import Model
+from udfs.postgres.plsql_elementwise import elementwise_refusal
 from udfs.postgres.plsql_objective import objective_refusal
 from udfs.postgres.plsql_operators import FORMS
 
@@ -22,6 +23,8 @@ def plsql_refusal(model: Model) -> str | None:
     for step in model.steps:
         if step.op != "copy" and step.op not in FORMS:
             return f'operator "{step.op}" of the transform has no form in SQL'
+        if step.op == "elementwise" and (reason := elementwise_refusal(step)):
+            return reason
     if not all(np.isfinite(tree.leaf_value).all() for tree in model.forest.trees):
         return "a leaf of the model is not a finite number"
     largest = sum(float(np.abs(tree.leaf_value).max()) for tree in model.forest.trees)

@@ -148,9 +148,13 @@ class Twins:
         values = [row[0] if isinstance(row[0], list) else [row[0]] for row in rows]
         return np.ascontiguousarray(np.array(values, np.float64).T)
 
+    def check_features(self, batch):
+        """What the forest sees, against the scorer."""
+        same_bits(self.call("_features"), self.scorer.features(batch))
+
     def check(self, batch, wanted=None):
         """All functions against the scorer."""
-        same_bits(self.call("_features"), self.scorer.features(batch))
+        self.check_features(batch)
         same_bits(self.call("_raw"), self.scorer.raw_scores(batch))
         predictions = self.scorer.predictions(batch) if wanted is None else wanted
         same_bits(self.call(), predictions)
