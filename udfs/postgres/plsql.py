@@ -1,0 +1,83 @@
+"""The SQL scorer for PostgreSQL: a model in, CREATE FUNCTION statements in PL/pgSQL out, for servers without native code.
+
+    <stem>(arguments)           float8[]   what LightGBM's predict gives
+    <stem>_value(arguments)     float8     the same for a model of one output: the fast path
+    <stem>_raw(arguments)       float8[]   the sums of the trees
+    <stem>_features(arguments)  float8[]   what the forest sees, NaN = missing
+"""
+
+from __future__ import annotations
+
+from itertools import count
+
+from udfs.model import Model
+from udfs.postgres.plsql_forest import average_path, used_features, write_sums
+from udfs.postgres.plsql_literals import double, identifier
+from udfs.postgres.plsql_objective import write_predictions
+from udfs.postgres.plsql_program import SQL_TYPES, parameter, write_features
+from udfs.postgres.plsql_refusal import plsql_refusal
+from udfs.postgres.plsql_scope import Scope
+
+__all__ = ["plsql_functions", "plsql_refusal"]
+
+
+def plsql_functions(model: Model, schema: str, stem: str) -> list[str]:
+    """The statements that make a model's functions; the model must be one that ``plsql_refusal`` has nothing against."""
+    name = f"{identifier(schema)}.{{}}"
+    statements = [
+        _function(model, name.format(identifier(f"{stem}_features")), "float8[]", *_features(model)),
+        _function(model, name.format(identifier(f"{stem}_raw")), "float8[]", *_raw(model)),
+    ]
+    vector = _predictions(model)
+    if model.forest.outputs == 1:
+        value = name.format(identifier(f"{stem}_value"))
+        statements.append(_function(model, value, "float8", *_value(model)))
+        names = ", ".join(parameter(position) for position in range(len(model.arguments)))
+        vector = Scope(), f"ARRAY[{value}({names})]"
+    statements.append(_function(model, name.format(identifier(stem)), "float8[]", *vector))
+    return statements
+
+
+def _features(model: Model) -> tuple[Scope, str]:
+    scope = Scope()
+    features = write_features(model, range(len(model.features)), scope)
+    values = ", ".join(f"coalesce({feature}, {double(float('nan'))})" for feature in features)
+    return scope, f"ARRAY[{values}]::float8[]"
+
+
+def _raw(model: Model) -> tuple[Scope, str]:
+    scope = Scope()
+    return scope, f"ARRAY[{', '.join(_sums(model, scope))}]"
+
+
+def _value(model: Model) -> tuple[Scope, str]:
+    scope = Scope()
+    return scope, write_predictions(model.forest, _sums(model, scope), scope)[0]
+
+
+def _predictions(model: Model) -> tuple[Scope, str]:
+    scope = Scope()
+    return scope, f"ARRAY[{', '.join(write_predictions(model.forest, _sums(model, scope), scope))}]"
+
+
+def _sums(model: Model, scope: Scope) -> list[str]:
+    return write_sums(model.forest, write_features(model, used_features(model.forest), scope), scope)
+
+
+def _function(model: Model, name: str, result: str, scope: Scope, expression: str) -> str:
+    arguments = ", ".join(
+        f"{parameter(position)} {SQL_TYPES[argument.kind]}" for position, argument in enumerate(model.arguments)
+    )
+    declarations = "\n".join(scope.declarations)
+    statements = "\n".join(scope.statements)
+    body = f"DECLARE\n{declarations}\nBEGIN\n{statements}\nRETURN {expression};\nEND"
+    quote = next(tag for k in count() if (tag := f"$sqlml{k or ''}$") not in body)
+    return (
+        f"CREATE OR REPLACE FUNCTION {name}({arguments}) RETURNS {result} LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE "
+        f"COST {cost(model)} AS {quote}\n{body} {quote}"
+    )
+
+
+def cost(model: Model) -> int:
+    """In Postgres' unit, the price of one simple operator: a node is a comparison and a jump, a step a few operators."""
+    return 20 + 5 * len(model.arguments) + 5 * len(model.steps) + round(2 * average_path(model.forest))
