@@ -139,7 +139,13 @@ class Rewriter:
             columns_of=lambda probe: self._columns_of(probe, call),
             call=call.span,
         )
-        matcher = Matcher(self.visible(call), self.text_of, self.session.quote, partial(column_name, dialect=self.session.dialect), fields)
+        matcher = Matcher(
+            self.visible(call),
+            self.text_of,
+            self.session.quote,
+            partial(column_name, dialect=self.session.dialect),
+            fields,
+        )
         try:
             columns = match_arguments(found.model.inputs, call.arguments, matcher, model=name, call=call.span)
         except MissingColumnError as error:

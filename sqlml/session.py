@@ -218,7 +218,11 @@ class Session:
         """A model's version in the user's own transaction, loaded into the scorers of this database instance."""
         version = self.store.resolve(name)
         model = self.serving.model(version)
-        reference = _stored_reference(version, name) if stored else f"sha256:{version.artifact_hash}"
+        reference = f"sha256:{version.artifact_hash}"
+        if stored:
+            full = _stored_reference(version, name)
+            pinned = name.version is not None
+            reference = self.serving.stored_reference(version, full, pinned=pinned, alias=name.alias)
         threshold = version.model.options.get("threshold") if model.task == "binary" else None
         return Found(
             version,

@@ -98,7 +98,8 @@ class Dependents:
 
     def _still_uses(self, view: RecordedView, model: ModelRecord) -> bool:
         found = self._definition(view)
-        return found is not None and key(_unquoted(model.name)) in key(_unquoted(found[1]))
+        names = key(_unquoted(model.name)), model.model_id.replace("-", "")
+        return found is not None and any(name in key(_unquoted(found[1])) for name in names)
 
     def _definition(self, view: RecordedView) -> tuple[str, str] | None:
         """What DROP calls it, and its text as the engine keeps it; None where there is none of that name."""

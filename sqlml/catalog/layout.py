@@ -106,7 +106,7 @@ class Layout:
             raise
 
     def _run_script(self, database: str, name: str) -> None:
-        self.write(read_sql(name).replace("{schema}", self.engine.quote(database, CATALOG_SCHEMA)))
+        self.write(read_sql(name).replace("{schema}", self.engine.quote_schema(database, CATALOG_SCHEMA)))
 
     def _wrong_version(self, database: str, state: State) -> CatalogVersionError:
         found = self.version(database)

@@ -116,8 +116,8 @@ class Store(Lookup):
         self._layout.write(f"INSERT INTO {self._table(model, '_versions')} VALUES ({marks})", values)
         if version.metrics:
             self._layout.write(
-                f"INSERT INTO {self._table(model, '_metrics')} SELECT ?, ?, unnest(?::VARCHAR[]), unnest(?::INTEGER[]), "
-                "unnest(?::VARCHAR[]), unnest(?::DOUBLE[])",
+                f"INSERT INTO {self._table(model, '_metrics')} SELECT ?::UUID, ?::INTEGER, unnest(?::VARCHAR[]), unnest(?::INTEGER[]), "
+                "unnest(?::VARCHAR[]), unnest(?::FLOAT8[])",
                 [model.model_id, number, *metric_values(version.metrics)],
             )
         for position, item in enumerate(version.feature_statistics):

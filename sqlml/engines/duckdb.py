@@ -110,6 +110,10 @@ class DuckDBEngine:
         """The rest of the result on the connection as a pandas frame."""
         return self.connection.df()
 
+    def explained(self, lines: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+        """The plan's keys and values."""
+        return ["explain_key", "explain_value"], [*self.connection.fetchall(), *(("sqlml", line) for line in lines)]
+
     @contextmanager
     def lending(self, rows: Any) -> Iterator[str]:
         """A name under which an Arrow-speaking object can be read as a table within the block."""
@@ -344,6 +348,10 @@ class DuckDBEngine:
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
+
+    def quote_schema(self, database: str, schema: str) -> str:
+        """A schema's name with its database."""
+        return self.quote(database, schema)
 
     def interrupt(self) -> None:
         """Stop what the connection is running; may be called from any thread."""

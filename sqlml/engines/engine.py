@@ -76,6 +76,9 @@ class Engine(Protocol):
     def result_frame(self) -> Any:
         """The rest of the result as a pandas frame."""
 
+    def explained(self, lines: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+        """The columns and rows of the plan that EXPLAIN left as the result, with lines of ours below."""
+
     def lending(self, rows: Any) -> AbstractContextManager[str]:
         """A name under which an Arrow-speaking object can be read as a table within the block."""
 
@@ -167,6 +170,9 @@ class Engine(Protocol):
 
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier."""
+
+    def quote_schema(self, database: str, schema: str) -> str:
+        """A schema's name, qualified where there are databases to tell apart."""
 
     # -- life -----------------------------------------------------------------------------------------------------------------
 

@@ -138,3 +138,7 @@ class PostgresFacts:
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier; the database goes without saying."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts[-2:])
+
+    def quote_schema(self, database: str, schema: str) -> str:
+        """A schema's name: there is one database."""
+        return self.quote(schema)

@@ -44,8 +44,12 @@ class DuckDBServing:
         """``native`` or ``arrow``, for all models alike."""
         return self._instance.scorer
 
-    def stored(self, version: NewVersion) -> None:
-        """Every scorer reads the artifact itself."""
+    def follow(self, version: NewVersion | None = None) -> None:
+        """Every scorer reads the artifacts themselves."""
+
+    def stored_reference(self, version: VersionRecord, reference: str, *, pinned: bool, alias: str | None) -> str:
+        """The name in full, which the registry knows."""
+        return reference
 
     def changed(self, database: str) -> None:
         """Published at once, or remembered until the transaction is over."""

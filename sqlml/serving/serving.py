@@ -23,8 +23,11 @@ class Serving(Protocol):
     def scorer_of(self, version: VersionRecord, model: Model) -> str:
         """What scores a model in SQL: a name that the planning of calls and EXPLAIN know."""
 
-    def stored(self, version: NewVersion) -> None:
-        """A version was written: make what its scorers need, in the same transaction."""
+    def follow(self, version: NewVersion | None = None) -> None:
+        """In the transaction that changed models, or stored ``version``: change what has to change with them."""
+
+    def stored_reference(self, version: VersionRecord, reference: str, *, pinned: bool, alias: str | None) -> str:
+        """What a stored text says instead of a hash; ``reference`` is the model's name in full."""
 
     def changed(self, database: str) -> None:
         """Models of a database were changed: others see them now, or after the user's COMMIT."""

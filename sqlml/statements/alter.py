@@ -23,6 +23,7 @@ def alter_model(session: Session, statement: AlterModel, text: str) -> LocalResu
     with session.transaction():
         model = session.store.find(statement.name)
         _ACTIONS[statement.action](session, model, statement)
+        session.serving.follow()
     session.changed(model.database)
     return LocalResult.of([], [], "ALTER MODEL")
 
@@ -76,5 +77,6 @@ def drop_model(session: Session, statement: DropModel, text: str) -> LocalResult
     with session.transaction():
         model = session.store.find(statement.name)
         session.store.drop(model, version=statement.version, cascade=statement.cascade)
+        session.serving.follow()
     session.changed(model.database)
     return LocalResult.of([], [], "DROP MODEL")

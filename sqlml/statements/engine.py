@@ -136,11 +136,10 @@ def _record(session: Session, statement: EngineStatement, text: str, models: lis
 
 def _explained(session: Session, models: list[Found]) -> LocalResult:
     """The engine's plan and one line a model: version, scorer, columns read, trees."""
-    plan = session.engine.result.fetchall()
-    lines = [(key, value) for key, value in plan]
     by_version = {(found.version.model.model_id, found.version.version): found for found in models}
-    lines += [("sqlml", explain_line(session, found)) for found in by_version.values()]
-    return LocalResult.of([("explain_key", pa.string()), ("explain_value", pa.string())], lines)
+    lines = [explain_line(session, found) for found in by_version.values()]
+    columns, rows = session.engine.explained(lines)
+    return LocalResult.of([(column, pa.string()) for column in columns], rows)
 
 
 def explain_line(session: Session, found: Found) -> str:

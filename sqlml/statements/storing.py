@@ -75,6 +75,7 @@ def _store(
         stored = session.store.add_version(statement.name, version)
         if model_options:
             session.store.set_options(stored.model, {**stored.model.options, **model_options})
+        session.serving.follow(version)
         return stored
 
     if session.engine.in_transaction():

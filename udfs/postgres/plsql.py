@@ -1,9 +1,9 @@
 """The SQL scorer for PostgreSQL: a model in, CREATE FUNCTION statements in PL/pgSQL out, for servers without native code.
 
-    <stem>(arguments)           float8[]   what LightGBM's predict gives
-    <stem>_value(arguments)     float8     the same for a model of one output: the fast path
-    <stem>_raw(arguments)       float8[]   the sums of the trees
-    <stem>_features(arguments)  float8[]   what the forest sees, NaN = missing
+<stem>(arguments)           float8[]   what LightGBM's predict gives
+<stem>_value(arguments)     float8     the same for a model of one output: the fast path
+<stem>_raw(arguments)       float8[]   the sums of the trees
+<stem>_features(arguments)  float8[]   what the forest sees, NaN = missing
 """
 
 from __future__ import annotations

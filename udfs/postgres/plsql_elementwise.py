@@ -90,5 +90,3 @@ def elementwise_refusal(step: Step) -> str | None:
     """Why a function has no form: PostgreSQL has no binary logarithm."""
     function = step.params["function"]
     return None if function in _FORMS else f'function "{function}" of the transform has no form in SQL'
-
-

@@ -104,5 +104,3 @@ def objective_refusal(forest: Forest) -> str | None:
     if routine is log1p_exp:
         return f'objective "{forest.objective}" needs log1p, which PostgreSQL does not have'
     return None
-
-

@@ -1,9 +1,9 @@
 """The transform program as PL/pgSQL: arguments in, the variables of the features out; only what is asked for is computed.
 
-    register of shape    variable
-    number               float8, NULL = missing, never NaN
-    time                 int8 microseconds since 1970, NULL = missing
-    text                 text COLLATE "C": equal and ordered by bytes
+register of shape    variable
+number               float8, NULL = missing, never NaN
+time                 int8 microseconds since 1970, NULL = missing
+text                 text COLLATE "C": equal and ordered by bytes
 """
 
 from __future__ import annotations

@@ -106,8 +106,9 @@ def scored_model(model: Model, reference: str, quote: Quote, substitute: Substit
 
 
 def function_stem(reference: str) -> str:
-    """What the PL/pgSQL functions of a model are called: by its hash, or for stored texts by its name."""
-    return f"m_{reference.removeprefix('sha256:')[:40]}"
+    """What the PL/pgSQL functions of a model are called: by its hash, or as a stored text calls it."""
+    digits = reference.removeprefix("sha256:")
+    return reference if digits == reference else f"m_{digits[:40]}"
 
 
 def class_literal(label: Label, index: int) -> str:

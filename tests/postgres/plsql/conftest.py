@@ -47,7 +47,19 @@ def dsn():
         port = probe.getsockname()[1]
     data = home / "data"
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": home}
-    initdb = [BIN / "initdb", "-D", data, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-U", "postgres", "--no-sync"]
+    initdb = [
+        BIN / "initdb",
+        "-D",
+        data,
+        "-A",
+        "trust",
+        "-E",
+        "UTF8",
+        "--locale=C.UTF-8",
+        "-U",
+        "postgres",
+        "--no-sync",
+    ]
     subprocess.run(_as_postgres(*map(str, initdb)), check=True, **quiet)
     settings = [f"port={port}", "listen_addresses=127.0.0.1", f"unix_socket_directories={home}", "fsync=off"]
     options = [piece for setting in settings for piece in ("-c", setting)]
@@ -104,15 +116,19 @@ def plain_model(kind):
 
 def numeric_model(names, forest):
     task = "multiclass" if forest.outputs > 1 else "regression"
-    return Model(
-        task,
-        Label("y", "float8", tuple(range(forest.outputs)) if forest.outputs > 1 else ()),
-        tuple(Input(name, "number", "float8") for name in names),
-        tuple(Argument(name, "number") for name in names),
-        (),
-        tuple(Feature(name) for name in forest.feature_names),
-        forest,
-    ) if tuple(names) == forest.feature_names else _renamed(names, forest, task)
+    return (
+        Model(
+            task,
+            Label("y", "float8", tuple(range(forest.outputs)) if forest.outputs > 1 else ()),
+            tuple(Input(name, "number", "float8") for name in names),
+            tuple(Argument(name, "number") for name in names),
+            (),
+            tuple(Feature(name) for name in forest.feature_names),
+            forest,
+        )
+        if tuple(names) == forest.feature_names
+        else _renamed(names, forest, task)
+    )
 
 
 def _renamed(names, forest, task):

@@ -31,10 +31,33 @@ HOSTILE = [
     *(0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 1.5, 2.5, -2.5, np.nan, np.inf, -np.inf, 2.0**53, 7.0, -3.0, 3.0, 100.0),
     *(1e300, -1e300, 1e308, -1.7e308, 1.7976931348623157e308, 8.98846567431158e307, 1e155, 1e154, 1e-155, -1e-160),
     *(5e-324, -5e-324, 2.2250738585072014e-308, 1e-310, 1e-320, 2.0**-537, 2.0**-538, 2.0**-538 * 1.5, 2.0**512),
-    *(3.4028235677973366e38, 3.4028235e38, 2.0**-150, 2.0**-149, 709.782712893384, 709.7827128933841, -745.1332191019411),
+    *(
+        3.4028235677973366e38,
+        3.4028235e38,
+        2.0**-150,
+        2.0**-149,
+        709.782712893384,
+        709.7827128933841,
+        -745.1332191019411,
+    ),
     *(-745.1332191019412, -740.0, -750.0, 720.0, 0.49999999999999994, 2.675, 1e15 + 0.5, 1 / 3),
 ]
-TEXTS = ["", "a", "b", None, "abcdefgh", "abcdefgi", "żółć", "b a", "a b a", "A", "it's \\ {\"q\"}", "a ", "\U0001f600", "x" * 300]
+TEXTS = [
+    "",
+    "a",
+    "b",
+    None,
+    "abcdefgh",
+    "abcdefgi",
+    "żółć",
+    "b a",
+    "a b a",
+    "A",
+    'it\'s \\ {"q"}',
+    "a ",
+    "\U0001f600",
+    "x" * 300,
+]
 MANY = [*(word for word in TEXTS if word), *(f"word {i}" for i in range(40))]
 
 
@@ -190,7 +213,7 @@ def test_constants(check, value):
     steps = [
         Step("number_constant", (), ("n",), {"value": value}),
         Step("time_constant", (), ("m",), {"value": None if value is None else 1_600_000_000_000_001}),
-        Step("text_constant", (), ("w",), {"value": None if value is None else "it's \\ {\"q\"}"}),
+        Step("text_constant", (), ("w",), {"value": None if value is None else 'it\'s \\ {"q"}'}),
         Step("time_difference", ("m", "t"), ("x",), {"unit": 1_000_000}),
         Step("text_comparison", ("w", "s"), ("y",), {"function": "eq"}),
         Step("arithmetic", ("n", "a"), ("p",), {"function": "multiply"}),
