@@ -13,6 +13,7 @@ from functools import reduce
 from typing import Any
 
 import numpy as np
+import sqlglot
 from sqlglot import exp
 
 from sqlml.planning import arithmetic as rules
@@ -42,28 +43,41 @@ ColumnOf = Callable[[exp.Column], Value]
 class Compiler:
     """Compiles expressions over columns that ``column_of`` provides (it raises for a column nobody knows)."""
 
+    dialect = "duckdb"
+
     def __init__(self, emitter: Emitter, column_of: ColumnOf, time_zone: str) -> None:
         self._emitter = emitter
         self._column_of = column_of
         self._time_zone = time_zone
 
+    def parse(self, source: str) -> Any:
+        """The AST of an expression; raises sqlglot's error where it cannot be read."""
+        return sqlglot.parse_one(source, dialect=self.dialect)
+
     def compile(self, node: Any) -> Value:
         """The value of an expression."""
         method = _METHODS.get(type(node).__name__)
         if method is not None:
-            return method(self, node)
+            value: Value = getattr(self, method)(node)
+            return value
         name = type(node).__name__
         if name in _BINARY:
-            return rules.binary(self._emitter, _BINARY[name], self.compile(node.this), self.compile(node.expression))
+            return self._binary(_BINARY[name], self.compile(node.this), self.compile(node.expression))
         if name in _COMPARISONS:
             return self._compare(_COMPARISONS[name], node.this, node.expression)
         if name in _DOUBLE_FUNCTIONS:
             _only(node, "this")
-            return rules.function_of_double(self._emitter, _DOUBLE_FUNCTIONS[name], self.compile(node.this))
+            return self._function(_DOUBLE_FUNCTIONS[name], self.compile(node.this))
         if name in CALENDAR_CLASSES:
             _only(node, "this")
             return self._part(CALENDAR_CLASSES[name], node.this)
         raise NotPortableError(name)
+
+    def _binary(self, function: str, left: Value, right: Value) -> Value:
+        return rules.binary(self._emitter, function, left, right)
+
+    def _function(self, function: str, value: Value) -> Value:
+        return rules.function_of_double(self._emitter, function, value)
 
     def _column(self, node: exp.Column) -> Value:
         return self._column_of(node)
@@ -108,14 +122,17 @@ class Compiler:
     def _round(self, node: exp.Round) -> Value:
         _only(node, "this", "decimals")
         digits = node.args.get("decimals")
-        return rules.round_to(self._emitter, self.compile(node.this), None if digits is None else _whole(digits))
+        return self._round_to(self.compile(node.this), None if digits is None else _whole(digits))
+
+    def _round_to(self, value: Value, digits: int | None) -> Value:
+        return rules.round_to(self._emitter, value, digits)
 
     def _log(self, node: exp.Log) -> Value:
         if not node.expression:
-            return rules.function_of_double(self._emitter, "log10", self.compile(node.this))
+            return self._function("log10", self.compile(node.this))
         # sqlglot reads log2(x) and log(2, x) alike, which differ in their last bits; log10(x) and log(10, x) do not
         if isinstance(node.this, exp.Literal) and str(node.this.this) == "10":
-            return rules.function_of_double(self._emitter, "log10", self.compile(node.expression))
+            return self._function("log10", self.compile(node.expression))
         raise NotPortableError("log with a base")
 
     def _connect(self, node: exp.Connector) -> Value:
@@ -127,6 +144,9 @@ class Compiler:
         return Value(self._emitter.emit("truth", (register,), function="not"), BOOLEAN)
 
     def _is(self, node: exp.Is) -> Value:
+        _only(node, "this", "expression", "negate")
+        if node.args.get("negate"):  # how Postgres' NOT is read
+            return self._not(exp.Not(this=exp.Is(this=node.this, expression=node.expression)))
         value = self.compile(node.this)
         if isinstance(node.expression, exp.Null):
             return Value(rules.is_null(self._emitter, value), BOOLEAN)
@@ -137,7 +157,10 @@ class Compiler:
 
     def _compare(self, function: str, left: Node, right: Node) -> Value:
         a, b = self._pair(self.compile(left), self.compile(right))
-        return rules.compare(self._emitter, function, a, b)
+        return self._comparison(function, a, b)
+
+    def _comparison(self, function: str, left: Value, right: Value) -> Value:
+        return rules.compare(self._emitter, function, left, right)
 
     def _pair(self, left: Value, right: Value) -> tuple[Value, Value]:
         """Two operands of a comparison, a string literal beside a date read as one."""
@@ -239,6 +262,9 @@ class Compiler:
                 return self._moment(value, target)
             if target.base != "text":
                 raise NotPortableError("CAST of text")
+        return self._converted(value, target)
+
+    def _converted(self, value: Value, target: SqlType) -> Value:
         return rules.cast(self._emitter, value, target)
 
     def _extract(self, node: exp.Extract) -> Value:
@@ -325,34 +351,34 @@ _COMPARISONS = {
     "NullSafeNEQ": "distinct",
 }
 _DOUBLE_FUNCTIONS = {"Ln": "ln", "Exp": "exp", "Sqrt": "sqrt", "Sin": "sin", "Cos": "cos", "Tan": "tan"}
-_METHODS: dict[str, Callable[[Compiler, Any], Value]] = {
-    "Column": Compiler._column,  # noqa: SLF001 - the table belongs to the class above
-    "Paren": Compiler._paren,  # noqa: SLF001
-    "Literal": Compiler._literal,  # noqa: SLF001
-    "Boolean": Compiler._boolean,  # noqa: SLF001
-    "Null": Compiler._null,  # noqa: SLF001
-    "Neg": Compiler._negate,  # noqa: SLF001
-    "Abs": Compiler._abs,  # noqa: SLF001
-    "Sign": Compiler._sign,  # noqa: SLF001
-    "Floor": Compiler._to_whole,  # noqa: SLF001
-    "Ceil": Compiler._to_whole,  # noqa: SLF001
-    "Trunc": Compiler._to_whole,  # noqa: SLF001
-    "Round": Compiler._round,  # noqa: SLF001
-    "Log": Compiler._log,  # noqa: SLF001
-    "And": Compiler._connect,  # noqa: SLF001
-    "Or": Compiler._connect,  # noqa: SLF001
-    "Not": Compiler._not,  # noqa: SLF001
-    "Is": Compiler._is,  # noqa: SLF001
-    "Between": Compiler._between,  # noqa: SLF001
-    "In": Compiler._in,  # noqa: SLF001
-    "Case": Compiler._case,  # noqa: SLF001
-    "If": Compiler._if,  # noqa: SLF001
-    "Coalesce": Compiler._coalesce,  # noqa: SLF001
-    "Nullif": Compiler._nullif,  # noqa: SLF001
-    "Greatest": Compiler._extreme,  # noqa: SLF001
-    "Least": Compiler._extreme,  # noqa: SLF001
-    "Cast": Compiler._cast,  # noqa: SLF001
-    "Extract": Compiler._extract,  # noqa: SLF001
-    "DateDiff": Compiler._date_difference,  # noqa: SLF001
-    "Anonymous": Compiler._anonymous,  # noqa: SLF001
+_METHODS = {
+    "Column": "_column",
+    "Paren": "_paren",
+    "Literal": "_literal",
+    "Boolean": "_boolean",
+    "Null": "_null",
+    "Neg": "_negate",
+    "Abs": "_abs",
+    "Sign": "_sign",
+    "Floor": "_to_whole",
+    "Ceil": "_to_whole",
+    "Trunc": "_to_whole",
+    "Round": "_round",
+    "Log": "_log",
+    "And": "_connect",
+    "Or": "_connect",
+    "Not": "_not",
+    "Is": "_is",
+    "Between": "_between",
+    "In": "_in",
+    "Case": "_case",
+    "If": "_if",
+    "Coalesce": "_coalesce",
+    "Nullif": "_nullif",
+    "Greatest": "_extreme",
+    "Least": "_extreme",
+    "Cast": "_cast",
+    "Extract": "_extract",
+    "DateDiff": "_date_difference",
+    "Anonymous": "_anonymous",
 }

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
 
@@ -14,7 +13,7 @@ from sqlml.engines.engine import Column
 from sqlml.errors import EngineError, MissingColumnError, SqlmlError, TransformError
 from sqlml.language.tokens import column_name
 from sqlml.planning.column_types import column_type
-from sqlml.planning.expressions import Compiler
+from sqlml.planning.compilers import COMPILERS
 from sqlml.planning.features import FeatureOptions, FeaturePlan, calendar_step, require_distinct_features
 from sqlml.planning.kinds import is_text_list, kind_of, require_kind
 from sqlml.planning.preprocessors import PREPROCESSORS, Call, Made
@@ -209,14 +208,10 @@ class _Planner:
             return self._engine_value(body)
 
     def _compile(self, source: str, body: Range) -> Value:
-        if self._dialect != "duckdb":
-            plain = column_name(source, self._dialect)
-            if plain is None or len(plain) != 1:
-                raise NotPortableError(self._dialect)
         try:
-            node = sqlglot.parse_one(source, dialect=self._dialect)
-            compiler = Compiler(self.emitter, lambda column: self._column_value(column, body), self._options.time_zone)
-            return compiler.compile(node)
+            make = COMPILERS[self._dialect]
+            compiler = make(self.emitter, lambda column: self._column_value(column, body), self._options.time_zone)
+            return compiler.compile(compiler.parse(source))
         except (SqlglotError, RecursionError) as error:
             raise NotPortableError(source) from error
 
