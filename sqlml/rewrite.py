@@ -7,7 +7,7 @@ SELECT __sqlml_label('sha256:..', {...}) ... spliced into the user's own text
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -22,6 +22,7 @@ from sqlml.language.tokens import column_name, literal_value, parameter_spans, s
 from sqlml.planning.facts import VersionFacts
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.phrases import PHRASES, Phrases
+from sqlml.planning.postgres.outside import Given, OutsideScored, source_sql
 from sqlml.planning.scoring import Scored
 from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, visible_columns
 from udfs.model import Model
@@ -56,6 +57,12 @@ class Surroundings(Protocol):
 
     def tell_nulls(self, found: Found) -> None: ...
 
+    def name_tables(self) -> tuple[str, str]:
+        """Names for two temporary tables."""
+
+    def score_outside(self, model: Model, given: Given, functions: Iterable[str]) -> None:
+        """Fill the tables that stand for rows given to a model that the server cannot score."""
+
 
 TableFunction = Callable[["Rewriter", TableCall], str]
 
@@ -73,6 +80,8 @@ class Rewriter:
     stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
     made: dict[Span, str] = field(default_factory=dict)
     used: dict[Span, Found] = field(default_factory=dict)
+    outside: dict[Span, OutsideScored] = field(default_factory=dict)
+    given: dict[Span, list[Given]] = field(default_factory=dict)
 
     @property
     def phrases(self) -> Phrases:
@@ -151,7 +160,7 @@ class Rewriter:
         except MissingColumnError as error:
             self._tell_outer(error, found, matcher.visible, call)
             raise
-        scored = self.scored(found)
+        scored = self.scored(found, call)
         row = scored.row(columns)
         if call.function == "predict":
             return self.phrases.predict_sql(scored, row, found.threshold)
@@ -192,7 +201,10 @@ class Rewriter:
         function = self.table_functions.get(call.function)
         if function is None:
             raise not_supported(f"ML.{call.function.upper()}", call)
-        return function(self, call)
+        sql = function(self, call)
+        for given in self.given.get(call.span, ()):
+            self.session.score_outside(self.find(call).model, given, self.outside[call.span].functions)
+        return sql
 
     # -- for the table functions -------------------------------------------------------------------------------------------
 
@@ -203,9 +215,34 @@ class Rewriter:
             self.used[call.span] = self.session.find_model(call.model, stored=self.stored)
         return self.used[call.span]
 
-    def scored(self, found: Found) -> Scored:
+    def scored(self, found: Found, call: Call) -> Scored:
         """The model as it stands in generated SQL, for a call that scores rows."""
         self.session.tell_nulls(found)
+        if call.span in self.outside:
+            return self.outside[call.span]
+        if isinstance(call, ScalarCall) and _is_outside(found, call):
+            raise outside_only(found, call)
+        return self._scored(found)
+
+    def given_rows(
+        self, found: Found, call: TableCall, source: str, columns: Sequence[Column], mapping: Mapping[str, str]
+    ) -> str:
+        """The query for the rows of a call: what was written, or the tables that hold them beside the client's scores."""
+        if not _is_outside(found, call):
+            return source
+        if self.stored or (call.scope is not None and call.scope.outer is not None):
+            raise outside_only(found, call)
+        made = self._scored(found)
+        scored = self.outside.setdefault(
+            call.span, OutsideScored(made.model, made.reference, made.quote, made.substitute)
+        )
+        rows, scores = self.session.name_tables()
+        query = in_scope(f"({source})", call.scope, self.text_of, call.span)
+        given = Given(query, tuple(c.name for c in columns), rows, scores, scored.arguments(mapping))
+        self.given.setdefault(call.span, []).append(given)
+        return source_sql(given)
+
+    def _scored(self, found: Found) -> Scored:
         return self.phrases.scored_model(
             found.model,
             found.reference,
@@ -250,6 +287,22 @@ class Rewriter:
                 error.position = named_in(self.text, self.span, error.message)
             error.text = self.text
             raise
+
+
+def _is_outside(found: Found, call: Call) -> bool:
+    """Whether the client has to score: the server has no means for the model, or none for explanations."""
+    return found.scorer == "outside" or (found.scorer == "sql" and "explain" in call.function)
+
+
+def outside_only(found: Found, call: Call) -> NotSupportedYetError:
+    """The error for a call that only the server could compute, and cannot."""
+    name = found.version.model.name
+    return NotSupportedYetError(
+        f'the server cannot score model "{name}" here: SQL alone is too slow for it, or cannot tell what is asked',
+        hint=f"Use ML.{call.function.upper()}(MODEL {name}, ...) in the outermost FROM, which scores in this client; or "
+        "install sqlml in the server: sqlml install.",
+        position=call.span.start,
+    )
 
 
 def _known(columns: list[Column], call: Call) -> list[Column]:

@@ -9,7 +9,7 @@ text ── may_hold_ml? ── no ──> engine, byte for byte
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -42,9 +42,11 @@ if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, VersionRecord
     from sqlml.engines.engine import Column, Engine
     from sqlml.language.splice import OffsetMap
+    from sqlml.planning.postgres.outside import Given
     from sqlml.results import LocalResult
     from sqlml.serving.serving import Serving
     from sqlml.training.progress import Progress
+    from udfs.model import Model
 
 # Statements after which an unqualified name may lead elsewhere, and those that end a transaction.
 MOVES_NAMES = frozenset({"USE", "SET", "RESET", "ATTACH", "DETACH", "PRAGMA"})
@@ -246,6 +248,12 @@ class Session:
             self.notice(
                 f'model "{version.model.name}" saw no NULL in {shown} while it was trained: a NULL there scores as 0'
             )
+
+    def name_tables(self) -> tuple[str, str]:
+        return self.serving.name_tables()
+
+    def score_outside(self, model: Model, given: Given, functions: Iterable[str]) -> None:
+        self.serving.score_outside(model, given, functions)
 
     def columns_of(self, sql: str) -> list[Column]:
         return self.engine.columns(sql)

@@ -23,7 +23,7 @@ def _predict(rewriter: Rewriter, call: TableCall) -> str:
     settings = parse_predict_settings(call.settings, found.model, default_threshold=found.threshold)
     names = [column.name for column in columns]
     try:
-        return rewriter.phrases.predict_table_sql(rewriter.scored(found), source, names, mapping, settings)
+        return rewriter.phrases.predict_table_sql(rewriter.scored(found, call), source, names, mapping, settings)
     except DuplicateColumnError as error:
         error.position = call.inputs[0][0].start
         raise
@@ -33,7 +33,7 @@ def _transform(rewriter: Rewriter, call: TableCall) -> str:
     _no_settings(call)
     found, source, _, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.TRANSFORM")
-    return rewriter.phrases.transform_table_sql(rewriter.scored(found), source, mapping)
+    return rewriter.phrases.transform_table_sql(rewriter.scored(found, call), source, mapping)
 
 
 def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
@@ -42,7 +42,7 @@ def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
     settings = parse_explain_settings(call.settings, found.model, default_threshold=found.threshold)
     try:
         return rewriter.phrases.explain_table_sql(
-            rewriter.scored(found), source, [c.name for c in columns], mapping, settings
+            rewriter.scored(found, call), source, [c.name for c in columns], mapping, settings
         )
     except DuplicateColumnError as error:
         error.position = call.inputs[0][0].start
@@ -53,7 +53,7 @@ def _global_explain(rewriter: Rewriter, call: TableCall) -> str:
     _no_settings(call)
     found, source, _, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.GLOBAL_EXPLAIN")
-    return rewriter.phrases.global_table_sql(rewriter.scored(found), source, mapping)
+    return rewriter.phrases.global_table_sql(rewriter.scored(found, call), source, mapping)
 
 
 def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
@@ -67,7 +67,7 @@ def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
     found, first, _, mapping = _given_rows(rewriter, call)
     _, second, _, other = _given_rows(rewriter, call, 1)
     rewriter.require_pinned(found, call, "ML.EXPLAIN_DIFFERENCE")
-    return rewriter.phrases.difference_table_sql(rewriter.scored(found), (first, second), (mapping, other))
+    return rewriter.phrases.difference_table_sql(rewriter.scored(found, call), (first, second), (mapping, other))
 
 
 def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Found, str, list[Column], dict[str, str]]:
@@ -84,7 +84,8 @@ def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Fo
     _refuse_duplicates(columns, call, position)
     quote = rewriter.session.quote
     candidates = [Candidate(c.name, f"{ROWS}.{quote(c.name)}", c.name) for c in columns]
-    return found, source, columns, match_names(found.model.inputs, candidates, model=_name(call), position=position)
+    mapping = match_names(found.model.inputs, candidates, model=_name(call), position=position)
+    return found, rewriter.given_rows(found, call, source, columns, mapping), columns, mapping
 
 
 def _refuse_duplicates(columns: list[Column], call: TableCall, position: int) -> None:
@@ -110,7 +111,7 @@ def _evaluate(rewriter: Rewriter, call: TableCall) -> str:
     if not call.inputs:
         return _stored(rewriter, call, lambda found: _stored_metrics(found, call))
     found, rows = _labelled_rows(rewriter, call, _threshold(call, rewriter))
-    return rewriter.phrases.evaluate_sql(rewriter.scored(found), rows)
+    return rewriter.phrases.evaluate_sql(rewriter.scored(found, call), rows)
 
 
 def _confusion_matrix(rewriter: Rewriter, call: TableCall) -> str:
@@ -119,7 +120,7 @@ def _confusion_matrix(rewriter: Rewriter, call: TableCall) -> str:
     if not call.inputs:
         return _stored(rewriter, call, lambda found: _stored_confusion(found, call))
     found, rows = _labelled_rows(rewriter, call, _threshold(call, rewriter))
-    return rewriter.phrases.confusion_matrix_sql(rewriter.scored(found), rows)
+    return rewriter.phrases.confusion_matrix_sql(rewriter.scored(found, call), rows)
 
 
 def _roc_curve(rewriter: Rewriter, call: TableCall) -> str:
@@ -149,7 +150,7 @@ def _labelled_rows(rewriter: Rewriter, call: TableCall, threshold: float | None)
             hint="Its columns are: " + ", ".join(c.name for c in columns) + ".",
             position=call.inputs[0][0].start,
         )
-    scored = rewriter.scored(found)
+    scored = rewriter.scored(found, call)
     row = scored.row(mapping)
     if threshold is None:
         threshold = found.threshold

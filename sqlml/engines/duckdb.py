@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -183,6 +183,9 @@ class DuckDBEngine:
             return None
         except (duckdb.Error, OSError, pa.ArrowException) as error:
             raise engine_error(error, sql) from error
+
+    def copy_binary(self, table: str, blocks: Iterable[bytes]) -> None:
+        raise NotImplementedError  # invariant: only models that a server cannot score are scored by way of tables
 
     def in_transaction(self) -> bool:
         """Whether the user has an explicit transaction open, also one that an error aborted."""

@@ -6,7 +6,7 @@ setting of it is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import FrameType
@@ -104,6 +104,9 @@ class Engine(Protocol):
 
     def stream(self, sql: str, rows_per_batch: int = 65_536) -> Iterator[pa.RecordBatch]:
         """The result as Arrow batches in the query's order, in bounded memory; the connection is busy until the end or ``close``."""
+
+    def copy_binary(self, table: str, blocks: Iterable[bytes]) -> None:
+        """Append tuples of Postgres' binary COPY format to a table."""
 
     # -- transactions ---------------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ What is particular to Postgres and decides the shape of this file:
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
@@ -32,6 +32,7 @@ from sqlml.engines.postgres_facts import PostgresFacts, numbered
 from sqlml.engines.postgres_plans import PlanFacts, read_plan
 from sqlml.engines.postgres_results import as_frame, as_table, copy_in
 from sqlml.errors import EngineError
+from udfs.postgres.copy_rows import header, trailer
 
 
 class PostgresEngine(PostgresFacts):
@@ -231,6 +232,14 @@ class PostgresEngine(PostgresFacts):
                     raise
             else:
                 return
+
+    def copy_binary(self, table: str, blocks: Iterable[bytes]) -> None:
+        """Append tuples of the binary COPY format to a table."""
+        with self._translating("", write=True), self._own.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)") as copy:
+            copy.write(header())
+            for block in blocks:
+                copy.write(block)
+            copy.write(trailer())
 
     # -- transactions ---------------------------------------------------------------------------------------------------------
 

@@ -41,6 +41,10 @@ class Scored:
         reference = literal(self.reference + (f"?{suffix}" if suffix else ""))
         return f"__sqlml_{function}({reference}, {row})"
 
+    def all_columns(self, names: Sequence[str]) -> str:
+        """The columns of the rows that a table function was given."""
+        return "__sqlml_rows.*"
+
     def row(self, columns: Mapping[str, str]) -> str:
         """The row literal that carries the arguments by name; ``columns`` is the SQL of each raw input."""
         values = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -12,6 +12,7 @@ from sqlml.errors import EngineError
 if TYPE_CHECKING:
     from sqlml.catalog.records import NewVersion, VersionRecord
     from sqlml.engines.engine import Engine
+    from sqlml.planning.postgres.outside import Given
     from udfs.duckdb.references import Names
     from udfs.duckdb.registry import Instance
     from udfs.model import Model
@@ -82,6 +83,15 @@ class DuckDBServing:
     def seeing_names_of(self, database: str) -> Iterator[None]:
         with self._overlaid(database):
             yield
+
+    def name_tables(self) -> tuple[str, str]:
+        raise NotImplementedError  # invariant: DuckDB scores every model itself
+
+    def score_outside(self, model: Model, given: Given, functions: Iterable[str]) -> None:
+        raise NotImplementedError  # invariant: see above
+
+    def tidy(self) -> None:
+        """There is nothing to drop."""
 
     def duplicate(self, engine: Engine) -> Self:
         return type(self)(engine, self._instance)

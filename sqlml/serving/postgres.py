@@ -11,18 +11,20 @@ plpython     plpython   nothing
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterator
-from contextlib import contextmanager
+from collections.abc import Hashable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from sqlml.catalog.names import CATALOG_SCHEMA
 from sqlml.catalog.store import Store
+from sqlml.errors import EngineError
 from sqlml.serving.postgres_functions import SqlFunctions
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import NewVersion, VersionRecord
     from sqlml.engines.engine import Engine
+    from sqlml.planning.postgres.outside import Given
     from udfs.model import Model
 
 KEPT_MODELS = 64
@@ -38,6 +40,8 @@ class PostgresServing:
         self._store = Store(engine)
         self._functions = SqlFunctions(engine, self._store)
         self._installed: str | None = None
+        self._given: list[Given] = []
+        self._tables = 0
 
     def state(self) -> Hashable:
         """What the catalog says of all its models: whoever changed one, it has another revision."""
@@ -116,6 +120,25 @@ class PostgresServing:
     @contextmanager
     def seeing_names_of(self, database: str) -> Iterator[None]:
         yield
+
+    def name_tables(self) -> tuple[str, str]:
+        """Names that no other call of this session has."""
+        self._tables += 1
+        return f'pg_temp."__sqlml_rows_{self._tables}"', f'pg_temp."__sqlml_scores_{self._tables}"'
+
+    def score_outside(self, model: Model, given: Given, functions: Iterable[str]) -> None:
+        """Rows stay in the server; their arguments come here, and scores go back."""
+        from sqlml.serving.outside import score_outside  # noqa: PLC0415 - kernels, which other scorers do not need here
+
+        self._given.append(given)
+        score_outside(self._engine, model, given, functions)
+
+    def tidy(self) -> None:
+        """Drop the tables of the statement, unless an error has aborted the transaction and dropped them."""
+        while self._given:
+            given = self._given.pop()
+            with suppress(EngineError):
+                self._engine.run(f"DROP TABLE IF EXISTS {given.rows}, {given.scores}")
 
     def duplicate(self, engine: Engine) -> Self:
         return type(self)(engine)

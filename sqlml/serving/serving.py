@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
 from sqlml.catalog.records import NewVersion, VersionRecord
 from sqlml.engines.engine import Engine
+from sqlml.planning.postgres.outside import Given
 from udfs.model import Model
 
 
@@ -43,6 +44,15 @@ class Serving(Protocol):
 
     def seeing_names_of(self, database: str) -> AbstractContextManager[None]:
         """Stored texts written within the block are bound against one database's names as the transaction has them."""
+
+    def name_tables(self) -> tuple[str, str]:
+        """Names for two temporary tables."""
+
+    def score_outside(self, model: Model, given: Given, functions: Iterable[str]) -> None:
+        """Fill the tables that stand for rows given to a model that the server cannot score."""
+
+    def tidy(self) -> None:
+        """The statement is over: drop such tables."""
 
     def duplicate(self, engine: Engine) -> Self:
         """The same for another connection to the database."""

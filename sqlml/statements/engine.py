@@ -35,6 +35,13 @@ def run_with_calls(
     session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool = False
 ) -> Any:
     """Rewrite and run. None: the result waits on the engine's connection; EXPLAIN's gets our lines. ``lazily``: a relation."""
+    try:
+        return _run(session, statement, text, parameters, lazily=lazily)
+    finally:
+        session.serving.tidy()
+
+
+def _run(session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool) -> Any:
     state = session.state_to_keep(text, statement)
     rewriter = Rewriter(
         text,
@@ -68,7 +75,7 @@ def run_with_calls(
     execute()
     if statement.explains:
         return _explained(session, models)
-    if statement.stores is None and statement.calls:
+    if statement.stores is None and statement.calls and not rewriter.outside:
         session.remember(text, statement, offsets, state)
     return None
 

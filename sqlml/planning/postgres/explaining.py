@@ -45,7 +45,7 @@ def explain_table_sql(
     ]
     listed = ", ".join(f"{sql} AS {quote(name)}" for name, sql in zip(names, values, strict=True))
     calls = {"__p": primary(scored, row), "__raw": scored.call("raw", row), "__all": scored.call("contribs", row)}
-    return derived(f"SELECT __sqlml_rows.*, {listed} FROM {scored_source(scored, source, row, calls)}")
+    return derived(f"SELECT {scored.all_columns(columns)}, {listed} FROM {scored_source(scored, source, row, calls)}")
 
 
 def _probability_of_class(model: Model, score: str, index: str) -> str:

@@ -189,7 +189,7 @@ def predict_table_sql(
             for index in range(len(model.label.classes))
         ]
     if settings.keep_original_columns:
-        outputs.insert(0, "__sqlml_rows.*")
+        outputs.insert(0, scored.all_columns(columns))
         refuse_collision(names, columns, model)
     rows = scored_source(scored, source, row, {"__p": primary(scored, row)})
     return derived(f"SELECT {', '.join(outputs)} FROM {rows}")
