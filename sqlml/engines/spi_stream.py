@@ -1,0 +1,96 @@
+"""A cursor's rows as Arrow batches inside of the server: packed column by column by SQL, unpacked by machine code.
+
+    DECLARE cursor ──► SELECT array_send(array_agg(c0)), ... FROM sqlml._fetch(cursor, rows) AS x(c0 type, ...) ──► RecordBatch
+
+What is taken at a time is bounded in rows and, from the second batch on, in bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from udfs.postgres.packed import PACKINGS, Packing, unpack
+
+BATCH_BYTES = 64 << 20
+FIRST_ROWS = 1_024
+
+# Types by the numbers that they have in every server; all others travel as text.
+_PACKING_OF_TYPE = {
+    16: "boolean",
+    17: "bytea",
+    20: "int8",
+    21: "int2",
+    23: "int4",
+    700: "float4",
+    701: "float8",
+    1082: "date",
+    1083: "time",
+    1114: "timestamp",
+    1184: "timestamptz",
+    1700: "float8",
+}
+_NUMERIC = 1700
+
+
+@dataclass(frozen=True)
+class CursorColumn:
+    """A column of a cursor: its name, its type as a column definition names it, and the type's number."""
+
+    name: str
+    definition: str
+    type_number: int
+
+    @property
+    def packing(self) -> Packing:
+        return PACKINGS[_PACKING_OF_TYPE.get(self.type_number, "text")]
+
+
+def packing_query(cursor: str, rows: int, columns: Sequence[CursorColumn]) -> str:
+    """The query that takes the next rows of a cursor: their number, then each column packed."""
+    packed = ["pg_catalog.count(*)"]
+    definitions = []
+    for place, column in enumerate(columns):
+        definitions.append(f"c{place} {column.definition}")
+        packed.append(f"pg_catalog.array_send(pg_catalog.array_agg({_sendable(f'c{place}', column)}))")
+    items = ", ".join(f"{item} AS p{place}" for place, item in enumerate(packed))
+    return f"SELECT {items} FROM sqlml._fetch('{cursor}', {rows}) AS x({', '.join(definitions)})"
+
+
+def _sendable(name: str, column: CursorColumn) -> str:
+    """What is packed in place of a column: text as bytes, since it would be sent in the client's encoding."""
+    if column.type_number == _NUMERIC:
+        return f"{name}::pg_catalog.float8"
+    if column.type_number in _PACKING_OF_TYPE:
+        return name
+    return f"pg_catalog.convert_to({name}::pg_catalog.text, 'UTF8')"
+
+
+class BatchReader:
+    """The rows of an open cursor, batch by batch."""
+
+    def __init__(
+        self, execute: Callable[[str], Any], cursor: str, columns: Sequence[CursorColumn], rows_per_batch: int
+    ) -> None:
+        self._execute = execute
+        self._cursor = cursor
+        self._columns = tuple(columns)
+        self._most = rows_per_batch
+        self._rows = min(FIRST_ROWS, rows_per_batch)
+        self.schema = pa.schema([pa.field(column.name, column.packing.arrow) for column in columns])
+
+    def next_batch(self) -> pa.RecordBatch | None:
+        """The next rows; None after the last."""
+        packed = list(self._execute(packing_query(self._cursor, self._rows, self._columns))[0].values())
+        count = packed[0]
+        if not count:
+            return None
+        size = sum(len(data) for data in packed[1:] if data is not None)
+        self._rows = max(1, min(self._most, BATCH_BYTES * count // max(size, 1)))
+        arrays = [
+            unpack(data, column.packing, count) for data, column in zip(packed[1:], self._columns, strict=True)
+        ]
+        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
