@@ -38,33 +38,52 @@ _NUMERIC = 1700
 
 @dataclass(frozen=True)
 class CursorColumn:
-    """A column of a cursor: its name, its type as a column definition names it, and the type's number."""
+    """A column of a cursor: its name, its type as users are told, as a column definition names it, and as a number."""
 
     name: str
+    sql_type: str
     definition: str
-    type_number: int
+    number: int  # of the type that a domain is of
 
     @property
     def packing(self) -> Packing:
-        return PACKINGS[_PACKING_OF_TYPE.get(self.type_number, "text")]
+        return PACKINGS[_PACKING_OF_TYPE.get(self.number, "text")]
 
 
 def packing_query(cursor: str, rows: int, columns: Sequence[CursorColumn]) -> str:
     """The query that takes the next rows of a cursor: their number, then each column packed."""
     packed = ["pg_catalog.count(*)"]
-    definitions = []
     for place, column in enumerate(columns):
-        definitions.append(f"c{place} {column.definition}")
         packed.append(f"pg_catalog.array_send(pg_catalog.array_agg({_sendable(f'c{place}', column)}))")
     items = ", ".join(f"{item} AS p{place}" for place, item in enumerate(packed))
-    return f"SELECT {items} FROM sqlml._fetch('{cursor}', {rows}) AS x({', '.join(definitions)})"
+    definitions = ", ".join(f"c{place} {column.definition}" for place, column in enumerate(columns))
+    return f"SELECT {items} FROM {_fetched(cursor, rows, definitions)}"
+
+
+def json_query(cursor: str, rows: int, columns: Sequence[CursorColumn]) -> str:
+    """The query that takes the next rows of a cursor as JSON objects; columns of one name are numbered."""
+    taken: set[str] = set()
+    definitions = []
+    for column in columns:
+        name, count = column.name, 1
+        while name in taken:
+            count += 1
+            name = f"{column.name}_{count}"
+        taken.add(name)
+        quoted = name.replace('"', '""')
+        definitions.append(f'"{quoted}" {column.definition}')
+    return f"SELECT pg_catalog.to_jsonb(x)::pg_catalog.text FROM {_fetched(cursor, rows, ', '.join(definitions))}"
+
+
+def _fetched(cursor: str, rows: int, definitions: str) -> str:
+    return f"sqlml._fetch('{cursor}', {rows}) AS x({definitions})"
 
 
 def _sendable(name: str, column: CursorColumn) -> str:
     """What is packed in place of a column: text as bytes, since it would be sent in the client's encoding."""
-    if column.type_number == _NUMERIC:
+    if column.number == _NUMERIC:
         return f"{name}::pg_catalog.float8"
-    if column.type_number in _PACKING_OF_TYPE:
+    if column.number in _PACKING_OF_TYPE:
         return name
     return f"pg_catalog.convert_to({name}::pg_catalog.text, 'UTF8')"
 

@@ -9,6 +9,7 @@ Infinite dates and timestamps keep the end of their range, which ``udfs.columns`
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from udfs.errors import SqlmlError
-from udfs.jit import kernel
 
 HEADER = 20
 EPOCH_DAYS = 10_957  # 2000-01-01, where Postgres counts from, in days since 1970
@@ -51,41 +51,6 @@ PACKINGS: dict[str, Packing] = {
     "text": Packing("bytes", pa.string()),
     "bytea": Packing("bytes", pa.binary()),
 }
-
-
-@kernel
-def split_fixed(data, width, values, valid):
-    """Copy the elements' bytes (``width`` each) to ``values``, and to ``valid`` whether they are there."""
-    at = 0
-    for i in range(valid.shape[0]):
-        present = data[at] < 128  # the length's sign
-        at += 4
-        valid[i] = present
-        if present:
-            for k in range(width):
-                values[i * width + k] = data[at + k]
-            at += width
-
-
-@kernel
-def split_variable(data, offsets, content, valid):
-    """Copy the elements' bytes to ``content``, one after the other, with Arrow's offsets; NULLs are empty."""
-    at = 0
-    filled = 0
-    offsets[0] = 0
-    for i in range(valid.shape[0]):
-        present = data[at] < 128
-        length = np.int64(0)
-        if present:
-            for k in range(4):
-                length = length << 8 | np.int64(data[at + k])
-        at += 4
-        valid[i] = present
-        for k in range(length):
-            content[filled + k] = data[at + k]
-        at += length
-        filled += length
-        offsets[i + 1] = filled
 
 
 def split_fixed_reference(data: ByteArray, width: int, values: ByteArray, valid: ByteArray) -> None:
@@ -123,11 +88,18 @@ def unpack(data: bytes | None, packing: Packing, rows: int) -> pa.Array:
     return _texts(elements, packing, rows) if packing.wire == "bytes" else _numbers(elements, packing, rows)
 
 
+def _split(kind: str, rows: int) -> Callable[..., None]:
+    if rows <= FEW:
+        return split_fixed_reference if kind == "fixed" else split_variable_reference
+    from udfs.postgres import splitting  # noqa: PLC0415 - numba, which catalog reads must not pay for
+
+    return splitting.split_fixed if kind == "fixed" else splitting.split_variable
+
+
 def _texts(elements: ByteArray, packing: Packing, rows: int) -> pa.Array:
     offsets, valid = np.zeros(rows + 1, np.int32), np.empty(rows, np.uint8)
     content = np.empty(max(len(elements) - 4 * rows, 0), np.uint8)
-    split = split_variable_reference if rows <= FEW else split_variable
-    split(elements, offsets, content, valid)
+    _split("variable", rows)(elements, offsets, content, valid)
     buffers = [_bitmap(valid), pa.py_buffer(offsets), pa.py_buffer(content)]
     return pa.Array.from_buffers(packing.arrow, rows, buffers)
 
@@ -140,8 +112,7 @@ def _numbers(elements: ByteArray, packing: Packing, rows: int) -> pa.Array:
         validity = None
     else:
         content, valid = np.zeros(rows * kind.itemsize, np.uint8), np.empty(rows, np.uint8)
-        split = split_fixed_reference if rows <= FEW else split_fixed
-        split(elements, kind.itemsize, content, valid)
+        _split("fixed", rows)(elements, kind.itemsize, content, valid)
         values, validity = content.view(kind), _bitmap(valid)
     return _as_arrow(values.astype(kind.newbyteorder("=")), validity, packing)
 
