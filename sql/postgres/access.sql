@@ -4,14 +4,8 @@
 -- neither the caller's search path nor temporary objects nor operators of theirs can come in between. A role is known by its
 -- number and its name: after a restore into another cluster neither alone would be safe.
 
-ALTER TABLE sqlml._models ADD COLUMN IF NOT EXISTS owner_name name NOT NULL DEFAULT CURRENT_USER;
-ALTER TABLE sqlml._models ADD COLUMN IF NOT EXISTS owner_number oid NOT NULL
-    DEFAULT pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid;
-
 -- Whose transaction stored an artifact has its bytes, and may make a version of it.
 ALTER TABLE sqlml.artifacts ADD COLUMN IF NOT EXISTS stored_in xid8;
-
-CREATE INDEX IF NOT EXISTS _versions_by_artifact ON sqlml._versions (artifact_hash);
 
 CREATE TABLE IF NOT EXISTS sqlml._grants (
     model_id uuid NOT NULL REFERENCES sqlml._models (model_id) ON DELETE CASCADE,
@@ -30,7 +24,7 @@ END;
 
 CREATE OR REPLACE FUNCTION sqlml._owns(id uuid) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT EXISTS (SELECT FROM sqlml._models AS m WHERE m.model_id = id AND sqlml._is_member(m.owner_number, m.owner_name))
+    SELECT EXISTS (SELECT FROM sqlml._models AS m WHERE m.model_id = id AND sqlml._is_member(m.owner, m.owner_name))
         OR pg_catalog.pg_has_role((SELECT n.nspowner FROM pg_catalog.pg_namespace AS n WHERE n.nspname = 'sqlml'), 'USAGE');
 END;
 
@@ -68,10 +62,10 @@ DROP POLICY IF EXISTS names ON sqlml._models;
 CREATE POLICY names ON sqlml._models FOR SELECT USING (true);
 DROP POLICY IF EXISTS creation ON sqlml._models;
 CREATE POLICY creation ON sqlml._models FOR INSERT
-    WITH CHECK (owner_name = CURRENT_USER AND sqlml._is_member(owner_number, owner_name) AND sqlml._may_create_in(schema_name));
+    WITH CHECK (owner_name = CURRENT_USER AND sqlml._is_member(owner, owner_name) AND sqlml._may_create_in(schema_name));
 DROP POLICY IF EXISTS changes ON sqlml._models;
 CREATE POLICY changes ON sqlml._models FOR UPDATE USING (sqlml._owns(model_id))
-    WITH CHECK (sqlml._is_member(owner_number, owner_name));
+    WITH CHECK (sqlml._is_member(owner, owner_name));
 DROP POLICY IF EXISTS removal ON sqlml._models;
 CREATE POLICY removal ON sqlml._models FOR DELETE USING (sqlml._owns(model_id));
 

@@ -13,7 +13,6 @@ What is particular to it and decides the shape of this file:
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC
@@ -22,26 +21,30 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from sqlml.engines.engine import Column, Result
+from sqlml.engines.engine import Column
 from sqlml.engines.postgres_facts import PostgresFacts
+from sqlml.engines.postgres_plans import PlanFacts, read_plan
 from sqlml.engines.spi_errors import engine_error
 from sqlml.engines.spi_literals import inline, quoted
 from sqlml.engines.spi_memory import free_memory
-from sqlml.engines.spi_stream import BatchReader, CursorColumn, json_query
+from sqlml.engines.spi_result import SpiResult
+from sqlml.engines.spi_stream import BatchReader, CursorColumn
 from sqlml.errors import EngineError, NotSupportedYetError
 
-JSON_ROWS = 1_024
 _TEMPORAL = frozenset({1082, 1083, 1114, 1184})
 _QUERIES = ("SELECT", "VALUES", "TABLE", "WITH", "(")
+# As users are told, as a column definition says it, and by number: enums are text, and domains what they are domains of.
+_TYPE_QUERY = (
+    "SELECT t.o::pg_catalog.int8 AS o, t.m AS m, CASE WHEN y.typtype = 'e' THEN 'text' WHEN y.typtype = 'd' "
+    "THEN pg_catalog.format_type(y.typbasetype, y.typtypmod) ELSE pg_catalog.format_type(t.o, t.m) END AS n, "
+    "pg_catalog.format_type(t.o, t.m) AS d, CASE WHEN y.typtype = 'd' THEN y.typbasetype ELSE t.o END::pg_catalog.int8 AS b "
+    "FROM (VALUES {pairs}) AS t(o, m) JOIN pg_catalog.pg_type AS y ON y.oid = t.o"
+)
 _numbers = itertools.count(1)
 
 
 class SpiEngine(PostgresFacts):
     """The Engine contract on ``plpy``, the module by which a PL/Python function reaches its server."""
-
-    dialect = "postgres"
-    main_schema = "public"
-    row_place = "ctid"
 
     def __init__(self, plpy: Any) -> None:
         self.connection = plpy
@@ -51,7 +54,7 @@ class SpiEngine(PostgresFacts):
     # -- the user's statements ------------------------------------------------------------------------------------------------
 
     @property
-    def result(self) -> Result:
+    def result(self) -> SpiResult:
         """What the last statement gave."""
         if self._result is None:
             raise EngineError("no statement was executed")
@@ -95,8 +98,11 @@ class SpiEngine(PostgresFacts):
         """The rows of a query, with its columns even where there is none."""
         cursor, columns = self._open(sql)
         with self._closing(cursor):
-            reader = BatchReader(self._execute, cursor, columns, 65_536)
-            return pa.Table.from_batches(iter(reader.next_batch, None), reader.schema)
+            return self.reader(cursor, columns).read_all()
+
+    def reader(self, cursor: str, columns: Sequence[CursorColumn], rows_per_batch: int = 65_536) -> BatchReader:
+        """The rows of a cursor as Arrow."""
+        return BatchReader(self._execute, cursor, columns, rows_per_batch)
 
     def relation_of(self, table: pa.Table) -> Any:
         """Rows that are here already are a table."""
@@ -104,9 +110,7 @@ class SpiEngine(PostgresFacts):
 
     def result_table(self) -> pa.Table:
         """The rest of the result."""
-        rows = self.result.fetchall()
-        names = [column[0] for column in self.result.description or ()]
-        return pa.Table.from_arrays([pa.array([row[i] for row in rows]) for i in range(len(names))], names=names)
+        return self.result.table()
 
     def result_reader(self, rows_per_batch: int) -> pa.RecordBatchReader:
         """The rest of the result, batch by batch."""
@@ -166,7 +170,7 @@ class SpiEngine(PostgresFacts):
         unknown = [pair for pair in dict.fromkeys(types) if pair not in self._types]
         if unknown:
             pairs = ", ".join(f"({number}::pg_catalog.oid, {modifier})" for number, modifier in unknown)
-            found = self._execute(self.type_query(f"(VALUES {pairs})"))
+            found = self._execute(_TYPE_QUERY.format(pairs=pairs))
             self._types |= {(int(row["o"]), row["m"]): (row["n"], row["d"], int(row["b"])) for row in found}
         return [CursorColumn(name, *self._types[pair]) for name, pair in zip(names, types, strict=True)]
 
@@ -182,7 +186,7 @@ class SpiEngine(PostgresFacts):
         """The result as Arrow batches in the query's order."""
         cursor, columns = self._open(sql)
         with self._closing(cursor):
-            reader = BatchReader(self._execute, cursor, columns, rows_per_batch)
+            reader = self.reader(cursor, columns, rows_per_batch)
             while (batch := reader.next_batch()) is not None:
                 yield batch
 
@@ -227,6 +231,22 @@ class SpiEngine(PostgresFacts):
 
     # -- facts and life -------------------------------------------------------------------------------------------------------
 
+    def keeps_row_order(self, sql: str) -> bool:
+        """Whether two runs over the same data give the same sequence of rows."""
+        return self._facts(sql).keeps_row_order
+
+    def is_volatile(self, sql: str) -> bool:
+        """Whether two runs in one snapshot can differ in the rows they give."""
+        return self._facts(sql).is_volatile
+
+    def _facts(self, sql: str) -> PlanFacts:
+        return read_plan(sql, self.rows, serial=True)  # cursors have no workers
+
+    def version(self) -> str:
+        """The server's version, such as 15.18."""
+        ((text,),) = self.rows("SELECT pg_catalog.current_setting('server_version_num')")
+        return f"{int(text) // 10_000}.{int(text) % 10_000}"
+
     def memory_limit(self) -> int:
         """Half of what the server's machine has left: a backend that is killed for memory takes all others with it."""
         return free_memory() // 2
@@ -240,51 +260,6 @@ class SpiEngine(PostgresFacts):
 
     def close(self) -> None:
         """The connection is the caller's."""
-
-
-class SpiResult:
-    """Rows of a statement: those of an open cursor, or all of them at once."""
-
-    def __init__(
-        self, engine: SpiEngine, result: Any, cursor: str | None = None, columns: Sequence[CursorColumn] = ()
-    ) -> None:
-        self._engine = engine
-        self.cursor = cursor
-        self.columns = list(columns)
-        self._rows: list[dict[str, Any]] = [] if result is None else list(result)
-        names = [column.name for column in columns] if result is None else list(self._rows[0] if self._rows else ())
-        self.description: Any = [(name, *[None] * 6) for name in names] or None
-        self.rowcount: int = -1 if result is None else result.nrows()
-
-    def json_rows(self) -> Iterator[str]:
-        """Each row as the text of a JSON object; those of a cursor are made by the server."""
-        if self.cursor is None:
-            yield from (json.dumps(row, default=_shown, ensure_ascii=False) for row in self._rows)
-            return
-        query = json_query(self.cursor, JSON_ROWS, self.columns)
-        while taken := self._engine.rows(query):
-            yield from (text for (text,) in taken)
-
-    def fetchmany(self, size: int = 1) -> list[Any]:
-        taken, self._rows = self._rows[:size], self._rows[size:]
-        return [tuple(row.values()) for row in taken]
-
-    def fetchone(self) -> Any:
-        rows = self.fetchmany(1)
-        return rows[0] if rows else None
-
-    def fetchall(self) -> list[Any]:
-        return self.fetchmany(len(self._rows))
-
-    def close(self) -> None:
-        """Give up what was not read."""
-        if self.cursor is not None:
-            self._engine.close_cursor(self.cursor)
-
-
-def _shown(value: Any) -> Any:
-    """A value that JSON has no word for."""
-    return value.hex() if isinstance(value, bytes) else str(value)
 
 
 def _naive(values: list[Any]) -> list[Any]:

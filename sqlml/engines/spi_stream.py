@@ -113,3 +113,7 @@ class BatchReader:
             unpack(data, column.packing, count) for data, column in zip(packed[1:], self._columns, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
+
+    def read_all(self) -> pa.Table:
+        """All rows that are left."""
+        return pa.Table.from_batches(iter(self.next_batch, None), self.schema)

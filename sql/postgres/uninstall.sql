@@ -1,0 +1,28 @@
+-- Out again: what was installed goes, the catalog with its models stays as a client made it.
+
+DO $removal$
+DECLARE
+    item record;
+BEGIN
+    FOR item IN
+        SELECT p.polname, c.oid::regclass::text AS name FROM pg_catalog.pg_policy AS p
+        JOIN pg_catalog.pg_class AS c ON c.oid = p.polrelid WHERE c.relnamespace = 'sqlml'::regnamespace
+    LOOP
+        EXECUTE pg_catalog.format('DROP POLICY %I ON %s', item.polname, item.name);
+        EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', item.name);
+    END LOOP;
+    DROP TRIGGER IF EXISTS drop_image ON sqlml.artifacts;
+    DROP TABLE IF EXISTS sqlml._images, sqlml._grants, sqlml._installation;
+    ALTER TABLE sqlml.artifacts DROP COLUMN IF EXISTS stored_in;
+    -- Functions call each other; what does not fall with the first goes with the next. Others' objects fall with CASCADE only.
+    FOR item IN
+        SELECT p.oid, p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace = 'sqlml'::regnamespace
+        ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend AS d WHERE d.refobjid = p.oid), p.oid DESC
+    LOOP
+        IF EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.oid = item.oid) THEN
+            EXECUTE pg_catalog.format('DROP FUNCTION %s {cascade}', item.name);
+        END IF;
+    END LOOP;
+END
+$removal$;
