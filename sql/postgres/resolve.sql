@@ -3,14 +3,15 @@
 -- A reference is sha256:<64 digits>, or a name as the dialect writes it: churn, "public"."churn"@3, public.churn@champion,
 -- with settings behind a question mark that are the scorer's business. Asked once a statement, so that REVOKE and SET ROLE count.
 
-CREATE OR REPLACE FUNCTION sqlml._resolve_in(reference text, path name[]) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $body$
+CREATE OR REPLACE FUNCTION sqlml._resolve_name(reference text, path name[], asking name) RETURNS text LANGUAGE plpgsql
+STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     pieces text[] := regexp_match(reference, '^((?:"(?:[^"]|"")*"|[^"@?])+)(?:@("(?:[^"]|"")*"|[^"?]+))?(?:\?.*)?$');
     parts text[];
+    wanted_name text;
     mark text := pieces[2];
-    found record;
-    wanted int;
+    model record;
+    number int;
     hash text;
     is_freed boolean;
 BEGIN
@@ -23,61 +24,60 @@ BEGIN
         RAISE EXCEPTION '"%" is no name of a model', reference USING ERRCODE = '42704',
             HINT = 'Write churn, public.churn, public.churn@3 or public.churn@champion.';
     END IF;
+    wanted_name := parts[cardinality(parts)];
     IF cardinality(parts) = 3 AND parts[1] <> current_database() THEN
-        RAISE EXCEPTION 'model "%" is in another database', parts[3] USING ERRCODE = '0A000',
+        RAISE EXCEPTION 'model "%" is in another database', wanted_name USING ERRCODE = '0A000',
             HINT = 'A server scores with the models of the database one is connected to.';
     END IF;
     IF cardinality(parts) > 1 THEN
         path := ARRAY[parts[cardinality(parts) - 1]::name];
     END IF;
-    SELECT m.model_id, m.model_name, m.default_version INTO found FROM sqlml._models AS m
-    WHERE (m.model_name = parts[cardinality(parts)] OR m.model_key = lower(parts[cardinality(parts)]))
-        AND m.last_version > 0 AND lower(m.schema_name) = ANY (SELECT lower(p::text) FROM unnest(path) AS p)
-    ORDER BY array_position(path, m.schema_name::name) NULLS LAST, m.model_name = parts[cardinality(parts)] DESC LIMIT 1;
+    SELECT m.model_id, m.model_name, m.default_version INTO model FROM sqlml._models AS m
+    WHERE (m.model_name = wanted_name OR m.model_key = lower(wanted_name)) AND m.last_version > 0
+        AND m.schema_name = ANY (path)
+    ORDER BY array_position(path, m.schema_name::name), m.model_name = wanted_name DESC LIMIT 1;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'model "%" does not exist', parts[cardinality(parts)] USING ERRCODE = '42704',
+        RAISE EXCEPTION 'model "%" does not exist', wanted_name USING ERRCODE = '42704',
             HINT = 'SELECT schema_name, model_name FROM sqlml.models lists the models.';
     END IF;
-    IF NOT sqlml._may_use(found.model_id) THEN
-        RAISE EXCEPTION 'permission denied for model "%"', found.model_name USING ERRCODE = '42501',
+    IF NOT sqlml._may_use(model.model_id, asking) THEN
+        RAISE EXCEPTION 'permission denied for model "%"', model.model_name USING ERRCODE = '42501',
             HINT = 'Its owner can GRANT USAGE ON MODEL to you.';
     END IF;
     IF mark IS NULL THEN
-        wanted := found.default_version;
-    ELSIF mark ~ '^[0-9]+$' THEN
-        wanted := mark::int;
+        number := model.default_version;
+    ELSIF mark ~ '^[0-9]{1,9}$' THEN
+        number := mark::int;
     ELSE
-        IF mark LIKE '"%' THEN
+        IF starts_with(mark, '"') THEN
             mark := replace(substr(mark, 2, length(mark) - 2), '""', '"');
         END IF;
-        SELECT a.version INTO wanted FROM sqlml._aliases AS a
-        WHERE a.model_id = found.model_id AND (a.alias = mark OR a.alias_key = lower(mark))
+        SELECT a.version INTO number FROM sqlml._aliases AS a
+        WHERE a.model_id = model.model_id AND (a.alias = mark OR a.alias_key = lower(mark))
         ORDER BY a.alias = mark DESC LIMIT 1;
         IF NOT FOUND THEN
-            RAISE EXCEPTION 'model "%" has no alias "%"', found.model_name, mark USING ERRCODE = '42704';
+            RAISE EXCEPTION 'model "%" has no alias "%"', model.model_name, mark USING ERRCODE = '42704';
         END IF;
     END IF;
     SELECT v.artifact_hash, v.freed INTO hash, is_freed FROM sqlml._versions AS v
-    WHERE v.model_id = found.model_id AND v.version = wanted;
+    WHERE v.model_id = model.model_id AND v.version = number;
     IF NOT FOUND THEN
-        RAISE EXCEPTION 'model "%" has no version %', found.model_name, wanted USING ERRCODE = '42704';
+        RAISE EXCEPTION 'model "%" has no version %', model.model_name, number USING ERRCODE = '42704';
     END IF;
     IF is_freed THEN
-        RAISE EXCEPTION 'the artifact of version % of model "%" was freed', wanted, found.model_name USING ERRCODE = '55000',
+        RAISE EXCEPTION 'the artifact of version % of model "%" was freed', number, model.model_name USING ERRCODE = '55000',
             HINT = 'Train it again, or use a newer version.';
     END IF;
     RETURN hash;
 END
 $body$;
 
-CREATE OR REPLACE FUNCTION sqlml._resolve_hash(hash text) RETURNS text LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET search_path = pg_catalog, pg_temp AS $body$
-DECLARE
-    is_known boolean;
+CREATE OR REPLACE FUNCTION sqlml._resolve_hash(hash text, asking name) RETURNS text LANGUAGE plpgsql
+STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    SELECT true INTO is_known FROM sqlml.artifacts AS a WHERE a.artifact_hash = hash;
-    IF is_known IS NULL THEN
-        RAISE EXCEPTION 'no model with the artifact % may be used', left(hash, 12) USING ERRCODE = '42501',
+    IF NOT EXISTS (SELECT FROM sqlml.artifacts AS a WHERE a.artifact_hash = hash)
+        OR NOT sqlml._may_use_artifact(hash, asking) THEN
+        RAISE EXCEPTION 'no model with the artifact %... may be used', left(hash, 12) USING ERRCODE = '42501',
             DETAIL = 'It does not exist, or no right to use it was granted.',
             HINT = 'The owner of the model can GRANT USAGE ON MODEL to you.';
     END IF;
@@ -85,11 +85,13 @@ BEGIN
 END
 $body$;
 
--- The bare name is looked up on the caller's search path; all else is independent of it.
+-- A bare name is looked up on the caller's search path; all else is independent of it. The body was parsed when it was created,
+-- and its operators with it.
 CREATE OR REPLACE FUNCTION sqlml._resolve(reference text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    SELECT CASE WHEN reference ^@ 'sha256:' THEN sqlml._resolve_hash(pg_catalog.split_part(pg_catalog.substr(reference, 8), '?', 1))
-        ELSE sqlml._resolve_in(reference, pg_catalog.current_schemas(false)) END;
+    SELECT CASE WHEN pg_catalog.starts_with(reference, 'sha256:')
+        THEN sqlml._resolve_hash(pg_catalog.split_part(pg_catalog.substr(reference, 8), '?', 1), CURRENT_USER)
+        ELSE sqlml._resolve_name(reference, pg_catalog.current_schemas(false), CURRENT_USER) END;
 END;
 
 -- GRANT USAGE ON MODEL and REVOKE, for whoever owns the model.
@@ -102,7 +104,7 @@ BEGIN
         RAISE EXCEPTION 'role "%" does not exist', grantee USING ERRCODE = '42704';
     END IF;
     PERFORM sqlml._require_owner(id);
-    INSERT INTO sqlml._grants AS g VALUES (id, grantee, number)
+    INSERT INTO sqlml._grants VALUES (id, grantee, number)
     ON CONFLICT (model_id, grantee_name) DO UPDATE SET grantee_number = EXCLUDED.grantee_number;
 END
 $body$;
@@ -117,29 +119,29 @@ $body$;
 
 CREATE OR REPLACE FUNCTION sqlml._require_owner(id uuid) RETURNS void LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $body$
-DECLARE
-    model text;
 BEGIN
-    SELECT m.model_name INTO model FROM sqlml._models AS m WHERE m.model_id = id;
-    IF NOT sqlml._owns(id) THEN
-        RAISE EXCEPTION 'must be owner of model "%"', model USING ERRCODE = '42501';
+    IF NOT sqlml._owns(id, CURRENT_USER) THEN
+        RAISE EXCEPTION 'must be owner of model "%"', (SELECT m.model_name FROM sqlml._models AS m WHERE m.model_id = id)
+            USING ERRCODE = '42501';
     END IF;
 END
 $body$;
 
 -- Asked before training, so that nobody trains for an hour what they may not store.
-CREATE OR REPLACE FUNCTION sqlml._require_creation(schema_name text, model_name text) RETURNS void LANGUAGE plpgsql STABLE
+CREATE OR REPLACE FUNCTION sqlml._require_creation(model_schema text, model text) RETURNS void LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
     id uuid;
 BEGIN
     SELECT m.model_id INTO id FROM sqlml._models AS m
-    WHERE lower(m.schema_name) = lower($1) AND (m.model_name = $2 OR m.model_key = lower($2));
+    WHERE m.schema_key IN (lower(model_schema), model_schema) AND (m.model_name = model OR m.model_key = lower(model));
     IF FOUND THEN
         PERFORM sqlml._require_owner(id);
-    ELSIF NOT sqlml._may_create_in($1) THEN
-        RAISE EXCEPTION 'permission denied for schema %', $1 USING ERRCODE = '42501',
+    ELSIF NOT sqlml._may_create_in(model_schema, CURRENT_USER) THEN
+        RAISE EXCEPTION 'permission denied for schema %', model_schema USING ERRCODE = '42501',
             HINT = 'A model is created in a schema, as a table is: that takes CREATE on the schema.';
+    ELSIF NOT sqlml._is_free(model_schema, model) THEN
+        RAISE EXCEPTION 'must be owner of model "%"', model USING ERRCODE = '42501';
     END IF;
 END
 $body$;

@@ -12,8 +12,6 @@ BEGIN
         EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', item.name);
     END LOOP;
     DROP TRIGGER IF EXISTS drop_image ON sqlml.artifacts;
-    DROP TABLE IF EXISTS sqlml._images, sqlml._grants, sqlml._installation;
-    ALTER TABLE sqlml.artifacts DROP COLUMN IF EXISTS stored_in;
     -- Functions call each other; what does not fall with the first goes with the next. Others' objects fall with CASCADE only.
     FOR item IN
         SELECT p.oid, p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc AS p
@@ -24,5 +22,7 @@ BEGIN
             EXECUTE pg_catalog.format('DROP FUNCTION %s {cascade}', item.name);
         END IF;
     END LOOP;
+    DROP TABLE IF EXISTS sqlml._images, sqlml._grants, sqlml._installation;
+    ALTER TABLE sqlml.artifacts DROP COLUMN IF EXISTS stored_in;
 END
 $removal$;

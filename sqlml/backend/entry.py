@@ -104,7 +104,7 @@ def _rows(session: Session, local: LocalResult | None) -> Iterator[str]:
     rows = local.fetchall()
     for row in rows:
         yield json_text(dict(zip(names, row, strict=True)))
-    if not rows:
+    if not names:
         yield json_text({"status": local.status})
 
 

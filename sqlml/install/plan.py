@@ -58,7 +58,7 @@ def plan_installation(facts: ServerFacts, scorer: ScorerName, version: str) -> l
     ]
     if facts.can_train:
         steps += _python_steps(facts, chosen)
-    steps += chosen.steps(facts)
+    steps += [Step(title, with_loader(sql, facts.folders)) for title, sql in chosen.steps(facts)]
     steps += [
         Step("privileges", read_sql("postgres/privileges.sql")),
         Step("what is installed", _record(facts, scorer, version)),
