@@ -11,7 +11,12 @@ BEGIN
         EXECUTE pg_catalog.format('DROP POLICY %I ON %s', item.polname, item.name);
         EXECUTE pg_catalog.format('ALTER TABLE %s DISABLE ROW LEVEL SECURITY', item.name);
     END LOOP;
-    DROP TRIGGER IF EXISTS drop_image ON sqlml.artifacts;
+    FOR item IN
+        SELECT t.tgname, c.oid::regclass::text AS name FROM pg_catalog.pg_trigger AS t
+        JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid WHERE c.relnamespace = 'sqlml'::regnamespace AND NOT t.tgisinternal
+    LOOP
+        EXECUTE pg_catalog.format('DROP TRIGGER %I ON %s', item.tgname, item.name);
+    END LOOP;
     -- Functions call each other; what does not fall with the first goes with the next. Others' objects fall with CASCADE only.
     FOR item IN
         SELECT p.oid, p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc AS p

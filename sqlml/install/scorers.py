@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from sqlml.errors import NotSupportedYetError
 from sqlml.install.facts import ServerFacts
+from sqlml.sqltext import read_sql
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,15 @@ def _require_python(facts: ServerFacts) -> None:
         )
 
 
+def _python_steps(facts: ServerFacts) -> list[tuple[str, str]]:
+    return [("the PL/Python scorer", read_sql("postgres/scoring_plpython.sql"))]
+
+
 def _no_steps(facts: ServerFacts) -> list[tuple[str, str]]:
     return []
 
 
 SCORERS: dict[str, Scorer] = {
-    "plpython": Scorer(_require_python, _no_steps),
+    "plpython": Scorer(_require_python, _python_steps),
     "sql": Scorer(_nothing, _no_steps),
 }
