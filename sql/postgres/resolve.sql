@@ -25,10 +25,7 @@ BEGIN
             HINT = 'Write churn, public.churn, public.churn@3 or public.churn@champion.';
     END IF;
     wanted_name := parts[cardinality(parts)];
-    IF cardinality(parts) = 3 AND parts[1] <> current_database() THEN
-        RAISE EXCEPTION 'model "%" is in another database', wanted_name USING ERRCODE = '0A000',
-            HINT = 'A server scores with the models of the database one is connected to.';
-    END IF;
+    -- A database's name in front is the one under which a text was stored: a restored database may have another.
     IF cardinality(parts) > 1 THEN
         path := ARRAY[parts[cardinality(parts) - 1]::name];
     END IF;

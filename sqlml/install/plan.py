@@ -58,8 +58,10 @@ def plan_installation(facts: ServerFacts, scorer: ScorerName, version: str) -> l
     ]
     if facts.can_train:
         steps += _python_steps(facts, chosen)
+    steps.append(Step("what depends on versions", read_sql("postgres/dependents.sql")))
     steps += [Step(title, with_loader(sql, facts.folders)) for title, sql in chosen.steps(facts)]
     steps += [
+        Step("scores on arrival", read_sql("postgres/arrival.sql")),
         Step("privileges", read_sql("postgres/privileges.sql")),
         Step("what is installed", _record(facts, scorer, version)),
     ]
