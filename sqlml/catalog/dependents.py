@@ -6,12 +6,16 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sqlml.catalog.names import key
+from sqlml.catalog.records import RecordedView
 from sqlml.catalog.rows import VIEW_COLUMNS, recorded_view
 from sqlml.errors import DependencyError, SignatureError
 
 if TYPE_CHECKING:
     from sqlml.catalog.layout import Layout
-    from sqlml.catalog.records import ModelRecord, NewVersion, RecordedView, VersionRecord
+    from sqlml.catalog.records import ModelRecord, NewVersion, VersionRecord
+
+
+PINNING = ("column", "index", "constraint")  # what scores by one version and belongs to a table
 
 
 def signature_of(version: NewVersion | VersionRecord) -> tuple[object, ...]:
@@ -31,7 +35,17 @@ class Dependents:
         table = self._layout.table(model.database, "_views")
         query = f"SELECT {VIEW_COLUMNS} FROM {table} WHERE model_id = ? ORDER BY schema_name, view_name, {self._engine.row_place}"
         views = (recorded_view(model.database, row) for row in self._engine.rows(query, [model.model_id]))
-        return [view for view in views if self._still_uses(view, model)]
+        return [*(view for view in views if self._still_uses(view, model)), *self._pinned(model)]
+
+    def _pinned(self, model: ModelRecord) -> list[RecordedView]:
+        """Generated columns, indexes and constraints of a server that score by one version; the statement drops them."""
+        if not self._layout.is_installed(model.database):
+            return []
+        query = "SELECT kind, schema_name, object_name, version, removal FROM sqlml._pinned_by(?)"
+        return [
+            RecordedView(kind=kind, database=model.database, schema=schema, name=name, version=version, statement=removal)
+            for kind, schema, name, version, removal in self._engine.rows(query, [model.model_id])
+        ]
 
     def record(self, model: ModelRecord, view: RecordedView) -> None:
         """Remember a view, in place of what was recorded of it before."""
@@ -57,6 +71,9 @@ class Dependents:
         """Drop the views themselves, for CASCADE."""
         for schema, name in dict.fromkeys((view.schema, view.name) for view in views):
             view = next(view for view in views if (view.schema, view.name) == (schema, name))
+            if view.kind in PINNING:
+                self._layout.write(view.statement)
+                continue
             kind, _ = self._definition(view) or ("VIEW", "")
             self._layout.write(f"DROP {kind} IF EXISTS {self._engine.quote(view.database, schema, name)}")
             self.forget(view.database, schema, name)

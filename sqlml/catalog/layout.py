@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlml.catalog.names import CATALOG_SCHEMA
+from sqlml.catalog.names import CATALOG_SCHEMA, Place
 from sqlml.engines.failures import write_failure
 from sqlml.errors import CatalogVersionError, EngineError, ReadOnlyError
 from sqlml.sqltext import read_sql
@@ -73,6 +73,23 @@ class Layout:
         state = self.state(database)
         if state == "newer":
             raise self._wrong_version(database, state)
+
+    def is_installed(self, database: str) -> bool:
+        """Whether functions in the server guard the catalog: who may change a model, and what may be stored."""
+        if self.engine.dialect != "postgres" or not self.engine.has_database(database):
+            return False
+        query = "SELECT pg_catalog.to_regprocedure('sqlml._store_artifact(pg_catalog.bytea)') IS NOT NULL"
+        return bool(self.engine.rows(query)[0][0])
+
+    def require_creation(self, place: Place) -> None:
+        """Raise where the user may neither create a model of that name nor add a version to the one there is."""
+        if self.state(place.database) != "absent" and self.is_installed(place.database):
+            self.engine.rows("SELECT sqlml._require_creation(?, ?)", [place.schema, place.name])
+
+    def require_owner(self, database: str, model_id: str) -> None:
+        """Raise where the user may not change a model; rows that are not theirs would just stay as they are."""
+        if self.is_installed(database):
+            self.engine.rows("SELECT sqlml._require_owner(?)", [model_id])
 
     def prepare_write(self, database: str) -> None:
         """Make sure that the tables are there and current: created or migrated in the transaction that is open."""

@@ -42,7 +42,9 @@ class Store(Lookup):
 
     def require_writable(self, name: ModelName | Sequence[str]) -> None:
         """Raise what would make storing a model of that name fail for certain: before rows are read, not an hour later."""
-        self._layout.require_writable(self._place(name).database)
+        place = self._place(name)
+        self._layout.require_writable(place.database)
+        self._layout.require_creation(place)
 
     def reserve(self, name: ModelName | Sequence[str]) -> ModelRecord:
         """Write the model's row before training, so that a conflict with another session shows first.
@@ -52,6 +54,7 @@ class Store(Lookup):
         place = self._place(name)
         with self._layout.transaction():
             self._layout.prepare_write(place.database)
+            self._layout.require_creation(place)
             table = self._layout.table(place.database, "_models")
             schema_key, model_key = key(place.schema), key(place.name)
             self._layout.write(
@@ -94,6 +97,9 @@ class Store(Lookup):
             return self.version(self._again(model), version=number)
 
     def _put_artifact(self, database: str, version: NewVersion) -> None:
+        if self._layout.is_installed(database):
+            self._layout.write("SELECT sqlml._store_artifact(?)", [version.artifact])
+            return
         table = self._layout.table(database, "artifacts")
         known = self._engine.rows(f"SELECT 1 FROM {table} WHERE artifact_hash = ?", [version.artifact_hash])
         if known:
@@ -332,6 +338,7 @@ class Store(Lookup):
         """A transaction in which the model is ours alone; gives its row as it is now."""
         with self._layout.transaction():
             self._layout.prepare_write(model.database)
+            self._layout.require_owner(model.database, model.model_id)
             self._layout.write(
                 f"UPDATE {self._table(model, '_models')} SET revision = revision + 1 WHERE model_id = ?",
                 [model.model_id],

@@ -27,6 +27,8 @@ commands:
   sqlml [DATABASE]           the interactive shell; SQL on standard input is run as a script
   sqlml models [DATABASE]    list the models
   sqlml demo                 a five-minute tour on real flights (needs: pip install 'sqlml[demo]')
+  sqlml install DSN          put sqlml into a Postgres server (--help tells more)
+  sqlml uninstall DSN        take it out again
 
 exit codes: 0 success, 1 a statement failed, 2 wrong arguments, 130 interrupted
 """
@@ -35,7 +37,7 @@ exit codes: 0 success, 1 a statement failed, 2 wrong arguments, 130 interrupted
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    run = {"demo": _demo, "models": _models}.get(words[0] if words else "")
+    run = {"demo": _demo, "models": _models, "install": _install, "uninstall": _uninstall}.get(words[0] if words else "")
     try:
         return run(words[1:]) if run else _sql(words)
     except InterruptedStatementError as error:
@@ -94,6 +96,18 @@ def _demo(words: Sequence[str]) -> int:
     arguments = parser.parse_args(words)
     run_demo(arguments.database)
     return OK
+
+
+def _install(words: Sequence[str]) -> int:
+    from sqlml.cli.install import run_install  # noqa: PLC0415 - nobody else needs a driver for Postgres
+
+    return run_install(words)
+
+
+def _uninstall(words: Sequence[str]) -> int:
+    from sqlml.cli.install import run_uninstall  # noqa: PLC0415
+
+    return run_uninstall(words)
 
 
 def connect(database: str, *, read_only: bool = False) -> Connection:

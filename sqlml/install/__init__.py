@@ -1,0 +1,1 @@
+"""Putting sqlml into a Postgres server, and taking it out again."""
