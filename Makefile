@@ -8,6 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATABASE ?= demo.duckdb
+# Processes that run the tests; each starts its own Postgres. Files stay whole, as their fixtures train models.
+WORKERS ?= 0
 
 .DELETE_ON_ERROR:
 .PHONY: demo demo-postgres test bench lint format clean other-postgres
@@ -19,7 +21,7 @@ demo-postgres: $(VENV)/installed-demo,postgres
 	@$(BIN)/sqlml demo --postgres
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	SQLML_SCORER=arrow $(BIN)/python -m pytest tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
 
 lint: $(VENV)/installed-test
