@@ -14,7 +14,16 @@ from typing import Any
 
 # Those that the server sends its processes; SIGQUIT is for the emergency in which nothing is to be waited for.
 HELD = frozenset(
-    {signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE, signal.SIGURG}
+    {
+        signal.SIGINT,
+        signal.SIGTERM,
+        signal.SIGALRM,
+        signal.SIGHUP,
+        signal.SIGUSR1,
+        signal.SIGUSR2,
+        signal.SIGPIPE,
+        signal.SIGURG,
+    }
 )
 
 

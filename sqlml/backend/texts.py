@@ -27,7 +27,9 @@ def call_text(function: str, name: str, query: str | None, settings: str | None)
         parts.append(f"({_trimmed(query)}{_ROWS_LATER}")
     given = _object(settings, "settings")
     if given:
-        parts.append("STRUCT(" + ", ".join(f"{_literal(key, value)} AS {_key(key)}" for key, value in given.items()) + ")")
+        parts.append(
+            "STRUCT(" + ", ".join(f"{_literal(key, value)} AS {_key(key)}" for key, value in given.items()) + ")"
+        )
     return f"SELECT * FROM ML.{function}({', '.join(parts)})"
 
 

@@ -43,7 +43,9 @@ class Dependents:
             return []
         query = "SELECT kind, schema_name, object_name, version, removal FROM sqlml._pinned_by(?)"
         return [
-            RecordedView(kind=kind, database=model.database, schema=schema, name=name, version=version, statement=removal)
+            RecordedView(
+                kind=kind, database=model.database, schema=schema, name=name, version=version, statement=removal
+            )
             for kind, schema, name, version, removal in self._engine.rows(query, [model.model_id])
         ]
 

@@ -76,10 +76,17 @@ class Layout:
 
     def is_installed(self, database: str) -> bool:
         """Whether functions in the server guard the catalog: who may change a model, and what may be stored."""
+        return self._has_function(database, "_store_artifact(pg_catalog.bytea)")
+
+    def has_grants(self, database: str) -> bool:
+        """Whether models can be granted to roles."""
+        return self._has_function(database, "_grant_usage(pg_catalog.uuid, pg_catalog.text)")
+
+    def _has_function(self, database: str, name: str) -> bool:
         if self.engine.dialect != "postgres" or not self.engine.has_database(database):
             return False
-        query = "SELECT pg_catalog.to_regprocedure('sqlml._store_artifact(pg_catalog.bytea)') IS NOT NULL"
-        return bool(self.engine.rows(query)[0][0])
+        query = "SELECT pg_catalog.to_regprocedure(?) IS NOT NULL"
+        return bool(self.engine.rows(query, [f"{CATALOG_SCHEMA}.{name}"])[0][0])
 
     def require_creation(self, place: Place) -> None:
         """Raise where the user may neither create a model of that name nor add a version to the one there is."""

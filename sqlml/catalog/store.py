@@ -18,7 +18,14 @@ from sqlml.catalog.layout import Layout
 from sqlml.catalog.lookup import Lookup
 from sqlml.catalog.names import Place, key, parts_of, place_for_new, position_of
 from sqlml.catalog.rows import MODEL_COLUMNS, feature_values, metric_values, model_record, now, version_values
-from sqlml.errors import ConflictError, DependencyError, ModelExistsError, OptionValueError, SqlmlError
+from sqlml.errors import (
+    ConflictError,
+    DependencyError,
+    ModelExistsError,
+    NotSupportedYetError,
+    OptionValueError,
+    SqlmlError,
+)
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, NewVersion, RecordedView, VersionRecord
@@ -230,6 +237,19 @@ class Store(Lookup):
                 numbers = [version.version for version in freed]
                 self._event(current, "free artifacts", None, {"versions": numbers})
         return len(freed)
+
+    def grant(self, model: ModelRecord, roles: Sequence[str], *, revokes: bool = False) -> None:
+        """Let roles use a model, or no longer; raises NotSupportedYetError where the database knows no roles of ours."""
+        function = "_revoke_usage" if revokes else "_grant_usage"
+        if not self._layout.has_grants(model.database):
+            raise NotSupportedYetError(
+                "privileges on models need sqlml installed in a Postgres server",
+                hint="A superuser installs it: sqlml install postgresql://...; DuckDB has no roles.",
+            )
+        with self._changing(model) as current:
+            for role in roles:
+                self._engine.rows(f"SELECT sqlml.{function}(?, ?)", [current.model_id, role])
+            self._event(current, "revoke" if revokes else "grant", None, {"roles": list(roles)})
 
     # -- removal -------------------------------------------------------------------------------------------------------------
 

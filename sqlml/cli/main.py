@@ -37,7 +37,9 @@ exit codes: 0 success, 1 a statement failed, 2 wrong arguments, 130 interrupted
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    run = {"demo": _demo, "models": _models, "install": _install, "uninstall": _uninstall}.get(words[0] if words else "")
+    run = {"demo": _demo, "models": _models, "install": _install, "uninstall": _uninstall}.get(
+        words[0] if words else ""
+    )
     try:
         return run(words[1:]) if run else _sql(words)
     except InterruptedStatementError as error:

@@ -12,7 +12,6 @@ What is particular to Postgres and decides the shape of this file:
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -91,13 +90,6 @@ class PostgresEngine(PostgresFacts):
     def result_frame(self) -> Any:
         """The rest of the result as a pandas frame."""
         return as_frame(self.result_table())
-
-    def explained(self, lines: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
-        """The plan's lines; one that is a document in JSON, XML or YAML stays whole."""
-        plan = [row[0] if isinstance(row[0], str) else json.dumps(row[0], indent=2) for row in self._result.fetchall()]
-        if plan[0].startswith(("[", "<", "- ")):
-            return ["QUERY PLAN"], [(text,) for text in plan]
-        return ["QUERY PLAN"], [(text,) for text in (*plan, *(f"sqlml: {line.strip()}" for line in lines))]
 
     @contextmanager
     def lending(self, rows: Any) -> Iterator[str]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sqlml.engines.engine import Result
 from sqlml.errors import EngineError
 
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\?")
@@ -38,6 +40,22 @@ class PostgresFacts:
     def rows(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
         raise NotImplementedError
+
+    @property
+    def result(self) -> Result:
+        """The result of the last statement of the user's."""
+        raise NotImplementedError
+
+    def copy_binary(self, table: str, blocks: Iterable[bytes]) -> None:
+        """Append tuples of the binary COPY format to a table."""
+        raise NotImplementedError
+
+    def explained(self, lines: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+        """The plan's lines; one that is a document in JSON, XML or YAML stays whole."""
+        plan = [row[0] if isinstance(row[0], str) else json.dumps(row[0], indent=2) for row in self.result.fetchall()]
+        if plan[0].startswith(("[", "<", "- ")):
+            return ["QUERY PLAN"], [(text,) for text in plan]
+        return ["QUERY PLAN"], [(text,) for text in (*plan, *(f"sqlml: {line.strip()}" for line in lines))]
 
     def repeats_reads(self) -> bool:
         """Under the default isolation level every statement has a snapshot of its own."""

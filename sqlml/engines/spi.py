@@ -123,7 +123,9 @@ class SpiEngine(PostgresFacts):
 
     def lending(self, rows: Any) -> AbstractContextManager[str]:
         """A backend has no client whose rows it could read."""
-        raise NotSupportedYetError("rows of a client cannot be read inside of the server", hint="Store them in a table.")
+        raise NotSupportedYetError(
+            "rows of a client cannot be read inside of the server", hint="Store them in a table."
+        )
 
     def translated(self, error: Exception, sql: str) -> EngineError | None:
         """The EngineError for an error of the server's; None for any other."""

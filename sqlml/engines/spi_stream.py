@@ -109,9 +109,7 @@ class BatchReader:
             return None
         size = sum(len(data) for data in packed[1:] if data is not None)
         self._rows = max(1, min(self._most, BATCH_BYTES * count // max(size, 1)))
-        arrays = [
-            unpack(data, column.packing, count) for data, column in zip(packed[1:], self._columns, strict=True)
-        ]
+        arrays = [unpack(data, column.packing, count) for data, column in zip(packed[1:], self._columns, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
     def read_all(self) -> pa.Table:

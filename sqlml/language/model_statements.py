@@ -12,6 +12,7 @@ from sqlml.language.statements import (
     DescribeModel,
     DropModel,
     ExportModel,
+    GrantModel,
     ImportModel,
     LaterStatement,
     ModelName,
@@ -293,8 +294,29 @@ def _import(reader: Reader, first: int) -> ImportModel:
     return ImportModel(_span(reader, first), name, path, or_replace, if_not_exists, options)
 
 
+def _grant(reader: Reader, first: int) -> GrantModel:
+    revokes = reader.tokens[first].upper == "REVOKE"
+    usage = "Write GRANT USAGE ON MODEL name TO role, or REVOKE USAGE ON MODEL name FROM role."
+    if not reader.accept("ALL", "PRIVILEGES") and not reader.accept("ALL"):
+        reader.expect("USAGE", hint=f"A model has one privilege. {usage}")
+    reader.expect("ON", "MODEL", hint=usage)
+    name = reader.model_name(versioned=False)
+    reader.expect("FROM" if revokes else "TO", hint=usage)
+    roles = [_role(reader)]
+    while reader.accept(","):
+        roles.append(_role(reader))
+    return GrantModel(_span(reader, first), name, tuple(roles), revokes)
+
+
+def _role(reader: Reader) -> str:
+    """A role as Postgres knows it: unquoted names in lower case."""
+    is_quoted = reader.peek().kind == "quoted"
+    name = reader.name("a role")
+    return name if is_quoted else name.lower()
+
+
 def _later(reader: Reader, first: int) -> LaterStatement:
-    """GRANT, REVOKE and COMMENT: the model's name is read, the rest is left to the release that runs them."""
+    """COMMENT: the model's name is read, the rest is left to the release that runs it."""
     what = f"{reader.tokens[first].upper} ON MODEL"
     while not reader.accept("ON", "MODEL"):
         reader.take()
@@ -313,7 +335,7 @@ _READERS: dict[str, Callable[[Reader, int], ModelStatement]] = {
     "DESC": _describe,
     "EXPORT": _export,
     "IMPORT": _import,
-    "GRANT": _later,
-    "REVOKE": _later,
+    "GRANT": _grant,
+    "REVOKE": _grant,
     "COMMENT": _later,
 }

@@ -229,6 +229,16 @@ class EngineStatement:
 
 
 @dataclass(frozen=True)
+class GrantModel:
+    """``GRANT USAGE ON MODEL name TO role, ...`` or, with ``revokes``, ``REVOKE ... FROM``; PUBLIC is a role called public."""
+
+    span: Span
+    name: ModelName
+    roles: tuple[str, ...]
+    revokes: bool
+
+
+@dataclass(frozen=True)
 class LaterStatement:
     """A statement of the dialect that is read but not run yet: ``what`` names it for the message."""
 
@@ -248,6 +258,7 @@ ModelStatement = (
     | ShowModelVersions
     | ExportModel
     | ImportModel
+    | GrantModel
     | LaterStatement
 )
 Statement = ModelStatement | EngineStatement

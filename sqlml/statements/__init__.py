@@ -9,6 +9,7 @@ from sqlml.errors import NotSupportedYetError
 from sqlml.language import statements as s
 from sqlml.statements.alter import alter_model, drop_model
 from sqlml.statements.create import create_model
+from sqlml.statements.grant import grant_model
 from sqlml.statements.show import describe_model, show_create_model, show_model_versions, show_models
 from sqlml.statements.transfer import export_model, import_model
 
@@ -39,5 +40,6 @@ HANDLERS: dict[type, Handler] = {
     s.ShowModelVersions: show_model_versions,
     s.ExportModel: export_model,
     s.ImportModel: import_model,
+    s.GrantModel: grant_model,
     s.LaterStatement: _later,
 }

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sqlml.errors import SqlSyntaxError
 from sqlml.language.parser import parse, parse_each
 from sqlml.language.statements import (
     AlterModel,
@@ -160,8 +161,6 @@ def test_the_rest_of_the_statements(one):
 @pytest.mark.parametrize(
     ("text", "what"),
     [
-        ("GRANT USAGE ON MODEL s.m TO joe", "GRANT ON MODEL"),
-        ("REVOKE ALL ON MODEL s.m FROM joe", "REVOKE ON MODEL"),
         ("COMMENT ON MODEL s.m IS 'x'", "COMMENT ON MODEL"),
     ],
 )
@@ -286,3 +285,31 @@ def test_postgres_texts_are_read_too(one):
     assert statement.options[0].value == "x'y"
     body = "CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $f$ SELECT PREDICT(MODEL m, TABLE t); $f$"
     assert one(body, "postgres").calls == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "roles", "revokes"),
+    [
+        ("GRANT USAGE ON MODEL s.m TO joe", ("joe",), False),
+        ('GRANT ALL PRIVILEGES ON MODEL s.m TO Joe, "Jane D", PUBLIC', ("joe", "Jane D", "public"), False),
+        ("REVOKE ALL ON MODEL s.m FROM joe", ("joe",), True),
+    ],
+)
+def test_grants(one, text, roles, revokes):
+    statement = one(text)
+    assert (statement.name.parts, statement.roles, statement.revokes) == (("s", "m"), roles, revokes)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("GRANT SELECT ON MODEL m TO joe", "expected USAGE"),
+        ("GRANT USAGE ON MODEL m FROM joe", "expected TO"),
+        ("REVOKE USAGE ON MODEL m TO joe", "expected FROM"),
+        ("GRANT USAGE ON MODEL m TO", "expected a role"),
+        ("GRANT USAGE ON MODEL m@1 TO joe", "a version cannot be given here"),
+    ],
+)
+def test_grants_that_are_none(one, text, expected):
+    with pytest.raises(SqlSyntaxError, match=expected):
+        one(text)
