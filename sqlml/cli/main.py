@@ -94,9 +94,16 @@ def _demo(words: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         "sqlml demo", description="A tour of the dialect on the flights out of New York in 2013."
     )
-    parser.add_argument("--database", default="demo.duckdb", type=Path, help="the file to make (default: %(default)s)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--database", default="demo.duckdb", type=Path, help="the file to make (default: %(default)s)")
+    where.add_argument("--postgres", action="store_true", help="take the tour in a private PostgreSQL server instead")
     arguments = parser.parse_args(words)
-    run_demo(arguments.database)
+    if arguments.postgres:
+        from sqlml.cli.demo_postgres import run_postgres_demo  # noqa: PLC0415 - needs a server's programs
+
+        run_postgres_demo()
+    else:
+        run_demo(arguments.database)
     return OK
 
 
@@ -118,7 +125,7 @@ def connect(database: str, *, read_only: bool = False) -> Connection:
 
     if database == ":memory:":
         read_only = False
-    elif read_only and not Path(database).exists():
+    elif read_only and "://" not in database and not Path(database).exists():
         raise StatementError(f'ERROR:  there is no database "{database}"')
     try:
         return sqlml.connect(database, read_only=read_only)

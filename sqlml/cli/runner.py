@@ -209,13 +209,22 @@ def error_text(error: Exception, sql: str = "") -> str:
         return render(error)
     if isinstance(error, OSError) and error.errno is not None:
         return f"ERROR:  cannot write {error.filename or 'the result'}: {error.strerror}"
+    module = type(error).__module__.partition(".")[0]
+    if module == "psycopg":
+        return render(_postgres_error(error, sql))
     # Errors of a result that is still streaming come through Arrow, as an OSError without a number.
-    if type(error).__module__.partition(".")[0] in {"duckdb", "_duckdb"} or isinstance(error, OSError):
+    if module in {"duckdb", "_duckdb"} or isinstance(error, OSError):
         return render(engine_error(error, sql))
     if "SQLML_TRACEBACK" in os.environ:
         raise error
     hint = "This is a bug of sqlml. With SQLML_TRACEBACK=1 in the environment it shows where."
     return f"ERROR:  internal error: {type(error).__name__}: {error}\nHINT:  {hint}"
+
+
+def _postgres_error(error: Any, sql: str) -> SqlmlError:
+    from sqlml.engines.postgres_errors import engine_error as postgres_error  # noqa: PLC0415 - an optional dependency
+
+    return postgres_error(error, sql)
 
 
 def _first_line(text: str, piece: Piece) -> int:
