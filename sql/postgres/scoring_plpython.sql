@@ -3,7 +3,7 @@
 -- Generated SQL calls sqlml._value and its siblings with the arguments in groups: numbers (booleans as 0 and 1), points in time
 -- (dates and timestamps as if in UTC), texts. The functions in SQL are inlined; they tell Python who asks, and in which statement.
 --
--- None of them is PARALLEL SAFE: PL/Python runs every query in a subtransaction, which a parallel worker cannot start.
+-- They are PARALLEL UNSAFE: PL/Python runs every query in a subtransaction, which no process of a parallel plan can start.
 
 DO $functions$
 DECLARE
@@ -16,14 +16,14 @@ BEGIN
         EXECUTE pg_catalog.format($create$
             CREATE OR REPLACE FUNCTION sqlml._py_%1$s(
                 reference text, asking text, stamp bytea, numbers bytea, times bytea, texts text[]
-            ) RETURNS %2$s LANGUAGE plpython3u STABLE PARALLEL RESTRICTED COST 500 AS $python$
+            ) RETURNS %2$s LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
 return module.score(plpy, "%1$s", reference, asking, stamp, numbers, times, texts)
 $python$
         $create$, item.output, item.kind);
         EXECUTE pg_catalog.format($create$
             CREATE OR REPLACE FUNCTION sqlml._%1$s(reference text, numbers float8[], times timestamptz[], texts text[])
-            RETURNS %2$s LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500
+            RETURNS %2$s LANGUAGE sql STABLE COST 500
             BEGIN ATOMIC
                 SELECT sqlml._py_%1$s(
                     reference, CURRENT_USER::text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
@@ -36,32 +36,32 @@ END
 $functions$;
 
 CREATE OR REPLACE FUNCTION sqlml._py_row_value(reference text, asking text, stamp bytea, row_text text)
-RETURNS float8 LANGUAGE plpython3u STABLE PARALLEL RESTRICTED COST 500 AS $python$
+RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
 return module.row_value(plpy, reference, asking, stamp, row_text)
 $python$;
 
 CREATE OR REPLACE FUNCTION sqlml._py_row_label(reference text, asking text, stamp bytea, row_text text)
-RETURNS text LANGUAGE plpython3u STABLE PARALLEL RESTRICTED COST 500 AS $python$
+RETURNS text LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
 return module.row_label(plpy, reference, asking, stamp, row_text)
 $python$;
 
 CREATE OR REPLACE FUNCTION sqlml._py_row_probability(reference text, asking text, stamp bytea, class_label text, row_text text)
-RETURNS float8 LANGUAGE plpython3u STABLE PARALLEL RESTRICTED COST 500 AS $python$
+RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
 return module.row_probability(plpy, reference, asking, stamp, class_label, row_text)
 $python$;
 
 CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, asking text, stamp bytea, row_text text)
-RETURNS jsonb LANGUAGE plpython3u STABLE PARALLEL RESTRICTED COST 500 AS $python$
+RETURNS jsonb LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
 return module.row_explanation(plpy, reference, asking, stamp, row_text)
 $python$;
 
 -- A whole row, matched by column name; or the only argument.
 CREATE OR REPLACE FUNCTION sqlml.predict(name text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 AS $body$
     SELECT sqlml._py_row_value(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
         pg_catalog.to_jsonb(r)::pg_catalog.text
@@ -70,7 +70,7 @@ $body$;
 
 -- Numbers by position, for models that take nothing else.
 CREATE OR REPLACE FUNCTION sqlml.predict(name text, first float8, second float8, VARIADIC others float8[] DEFAULT '{}')
-RETURNS float8 LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500
+RETURNS float8 LANGUAGE sql STABLE COST 500
 BEGIN ATOMIC
     SELECT sqlml._py_value(
         name, CURRENT_USER::text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
@@ -79,7 +79,7 @@ BEGIN ATOMIC
 END;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement) RETURNS text
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 AS $body$
     SELECT sqlml._py_row_label(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
         pg_catalog.to_jsonb(r)::pg_catalog.text
@@ -88,7 +88,7 @@ $body$;
 
 -- The label in the type of the last argument, which is otherwise of no account: predict_label('churn', t, NULL::boolean).
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement, of_type anycompatible) RETURNS anycompatible
-LANGUAGE plpgsql STABLE PARALLEL RESTRICTED COST 500 AS $body$
+LANGUAGE plpgsql STABLE COST 500 AS $body$
 BEGIN
     of_type := sqlml._py_row_label(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
@@ -99,7 +99,7 @@ END
 $body$;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_proba(name text, class_label text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 AS $body$
     SELECT sqlml._py_row_probability(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()), class_label,
         pg_catalog.to_jsonb(r)::pg_catalog.text
@@ -107,7 +107,7 @@ LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500 AS $body$
 $body$;
 
 CREATE OR REPLACE FUNCTION sqlml.explain(name text, r anyelement) RETURNS jsonb
-LANGUAGE sql STABLE PARALLEL RESTRICTED COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 AS $body$
     SELECT sqlml._py_row_explanation(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
         pg_catalog.to_jsonb(r)::pg_catalog.text
@@ -116,7 +116,7 @@ $body$;
 
 -- Immutable, since a version never changes: for generated columns and expression indexes. Rights are asked as everywhere.
 CREATE OR REPLACE FUNCTION sqlml._py_version_value(name text, version int, numbers float8[])
-RETURNS float8 LANGUAGE plpgsql IMMUTABLE PARALLEL RESTRICTED COST 500 AS $body$
+RETURNS float8 LANGUAGE plpgsql IMMUTABLE COST 500 AS $body$
 BEGIN
     RETURN sqlml._py_value(
         pg_catalog.concat(name, '@', version), CURRENT_USER::pg_catalog.text,
@@ -126,7 +126,7 @@ END
 $body$;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_version(name text, version int, VARIADIC numbers float8[])
-RETURNS float8 LANGUAGE sql IMMUTABLE PARALLEL RESTRICTED COST 500
+RETURNS float8 LANGUAGE sql IMMUTABLE COST 500
 BEGIN ATOMIC
     SELECT sqlml._py_version_value(name, version, numbers);
 END;
