@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [latency] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import explaining, latency, scoring, training
+from benchmarks import explaining, latency, postgres_training, scoring, training
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -20,6 +20,7 @@ BENCHMARKS = {
     "explaining": explaining.measure,
     "training": training.measure,
     "latency": latency.measure,
+    "postgres_training": postgres_training.measure,
 }
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
