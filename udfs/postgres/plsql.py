@@ -11,12 +11,15 @@ from __future__ import annotations
 from itertools import count
 
 from udfs.model import Model
-from udfs.postgres.plsql_forest import average_path, used_features, write_sums
+from udfs.postgres import plsql_bits, plsql_cases
+from udfs.postgres.plsql_features import average_path, used_features
 from udfs.postgres.plsql_literals import double, identifier
 from udfs.postgres.plsql_objective import write_predictions
 from udfs.postgres.plsql_program import SQL_TYPES, parameter, write_features
 from udfs.postgres.plsql_refusal import plsql_refusal
 from udfs.postgres.plsql_scope import Scope
+
+MOST_MASK_BYTES = 4 << 20
 
 __all__ = ["plsql_functions", "plsql_refusal"]
 
@@ -61,7 +64,14 @@ def _predictions(model: Model) -> tuple[Scope, str]:
 
 
 def _sums(model: Model, scope: Scope) -> list[str]:
-    return write_sums(model.forest, write_features(model, used_features(model.forest), scope), scope)
+    features = write_features(model, used_features(model.forest), scope)
+    write_sums = plsql_bits.write_sums if is_small(model) else plsql_cases.write_sums
+    return write_sums(model.forest, features, scope)
+
+
+def is_small(model: Model) -> bool:
+    """Whether the forest is scored by bits; else by CASE expressions."""
+    return plsql_bits.mask_bytes(model.forest) <= MOST_MASK_BYTES
 
 
 def _function(model: Model, name: str, result: str, scope: Scope, expression: str) -> str:
