@@ -19,7 +19,9 @@ from udfs.postgres.plsql_program import SQL_TYPES, parameter, write_features
 from udfs.postgres.plsql_refusal import plsql_refusal
 from udfs.postgres.plsql_scope import Scope
 
-MOST_MASK_BYTES = 4 << 20
+MOST_MASK_BYTES = 3 << 19
+# Both ways give the same bits, so that the function stays immutable whatever the clock says.
+IS_SHORT = "clock_timestamp() < statement_timestamp() + '50 ms'::interval"
 
 __all__ = ["plsql_functions", "plsql_refusal"]
 
@@ -65,13 +67,16 @@ def _predictions(model: Model) -> tuple[Scope, str]:
 
 def _sums(model: Model, scope: Scope) -> list[str]:
     features = write_features(model, used_features(model.forest), scope)
-    write_sums = plsql_bits.write_sums if is_small(model) else plsql_cases.write_sums
-    return write_sums(model.forest, features, scope)
-
-
-def is_small(model: Model) -> bool:
-    """Whether the forest is scored by bits; else by CASE expressions."""
-    return plsql_bits.mask_bytes(model.forest) <= MOST_MASK_BYTES
+    sums = [scope.let("float8", double(0.0)) for _ in range(model.forest.outputs)]
+    if plsql_bits.mask_bytes(model.forest) > MOST_MASK_BYTES:
+        plsql_cases.write_sums(model.forest, features, sums, scope)
+        return sums
+    scope.emit(f"IF {IS_SHORT} THEN")
+    plsql_bits.write_sums(model.forest, features, sums, scope)
+    scope.emit("ELSE")
+    plsql_cases.write_sums(model.forest, features, sums, scope)
+    scope.emit("END IF;")
+    return sums
 
 
 def _function(model: Model, name: str, result: str, scope: Scope, expression: str) -> str:

@@ -136,8 +136,8 @@ def mask_bytes(forest: Forest) -> int:
     return width * (sum(len(found) + 2 for found in values.values()) + sum(k + 2 for k in categories.values()))
 
 
-def write_sums(forest: Forest, registers: Sequence[str], scope: Scope) -> list[str]:
-    """Add the trees up; returns the variables of the raw scores."""
+def write_sums(forest: Forest, registers: Sequence[str], sums: Sequence[str], scope: Scope) -> None:
+    """Add the trees of every output to its variable."""
     layout = _layout(forest)
     features = FeatureVariables(registers, scope, forest)
     terms = [
@@ -147,14 +147,12 @@ def write_sums(forest: Forest, registers: Sequence[str], scope: Scope) -> list[s
         )
     ]
     leaves = scope.let("bit varying", " & ".join(terms)) if terms else ""
-    sums = [scope.let("float8", double(0.0)) for _ in range(forest.outputs)]
     for start in range(0, len(forest.trees), CHUNK * forest.outputs):
         for output, total in enumerate(sums):
             chosen = range(start + output, min(start + CHUNK * forest.outputs, len(forest.trees)), forest.outputs)
             values = [_leaf(forest.trees[tree], tree, layout, leaves) for tree in chosen]
             if values:
                 scope.emit(f"{total} := {total} + " + "\n + ".join(values) + ";")
-    return sums
 
 
 def _open_leaves(source: _Source, key: tuple[int, int | None], features: FeatureVariables, width: int) -> str:

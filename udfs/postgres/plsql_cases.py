@@ -24,16 +24,15 @@ CHUNK = 25
 SMALL_SET = 8  # a longer IN list is hashed anew in every transaction; get_bit needs no preparation
 
 
-def write_sums(forest: Forest, registers: Sequence[str], scope: Scope) -> list[str]:
-    """Add the trees up; returns the variables of the raw scores."""
+def write_sums(forest: Forest, registers: Sequence[str], sums: Sequence[str], scope: Scope) -> None:
+    """Add the trees of every output to its variable."""
     features = FeatureVariables(registers, scope, forest)
-    sums = [scope.let("float8", double(0.0)) for _ in range(forest.outputs)]
     for start in range(0, len(forest.trees), CHUNK * forest.outputs):
         for output, total in enumerate(sums):
             trees = forest.trees[start + output : start + CHUNK * forest.outputs : forest.outputs]
             terms = "\n + ".join(_tree(tree, features) for tree in trees)
-            scope.emit(f"{total} := {total} + {terms};" if terms else "")
-    return sums
+            if terms:
+                scope.emit(f"{total} := {total} + {terms};")
 
 
 def _tree(tree: Tree, features: FeatureVariables) -> str:
