@@ -94,3 +94,13 @@ def average_path(forest: Forest) -> float:
         visits = float(tree.internal_count.sum()) / rows if rows > 0 else math.log2(len(tree.leaf_value) + 1)
         total += visits
     return total
+
+
+def depth(tree: Tree) -> int:
+    """The longest way from the root to a leaf, in nodes; children come after their parents."""
+    levels = [1] * len(tree.left_child)
+    for node, children in enumerate(zip(tree.left_child.tolist(), tree.right_child.tolist(), strict=True)):
+        for child in children:
+            if child >= 0:
+                levels[child] = levels[node] + 1
+    return max(levels, default=0)

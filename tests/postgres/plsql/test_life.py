@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from udfs.model import Argument, Forest
+from udfs.model import Argument, Forest, Tree
 from udfs.postgres import plsql, plsql_refusal
 
 NAME = '"Odd ""Name"."m\'1\\'  # the schema and the stem, without the closing quote
@@ -107,6 +107,41 @@ def test_refusals(models):
     assert plsql.plsql_refusal(replace(model, forest=forest)) == (
         f"the SQL scorer takes up to {plsql_refusal.MOST_LEAVES} leaves, the model has {leaves * times}"
     )
+
+
+def chain(levels):
+    """A tree whose every right child is the next node."""
+    nodes, leaves = np.arange(levels, dtype=np.int32), np.arange(levels + 1)
+    zeros = np.zeros(levels)
+    return Tree(
+        split_feature=nodes % 2,
+        threshold=nodes / 10 - 5.0,
+        decision_type=np.full(levels, 8 | 2, np.int8),
+        left_child=~nodes,
+        right_child=np.append(nodes[1:], ~np.int32(levels)),
+        leaf_value=np.sin(leaves),
+        split_gain=zeros.astype(np.float32),
+        internal_value=zeros,
+        internal_weight=zeros,
+        internal_count=levels - nodes,
+        leaf_weight=np.ones(levels + 1),
+        leaf_count=np.ones(levels + 1, np.int32),
+        cat_boundaries=np.zeros(0, np.int32),
+        cat_threshold=np.zeros(0, np.uint32),
+    )
+
+
+@pytest.mark.parametrize("clock", ["true", "false"])
+def test_deep_trees(models, twins, monkeypatch, clock):
+    monkeypatch.setattr(plsql, "IS_SHORT", clock)
+    model = models("regression")
+    deep = replace(model, forest=replace(model.forest, trees=(chain(plsql_refusal.MOST_LEVELS),) * 2))
+    pair = twins(deep)
+    rows = np.random.default_rng(0).uniform(-10, 100, (500, 8))
+    pair.load(rows.T.tolist())
+    pair.check(_batch(rows))
+    deeper = replace(model, forest=replace(model.forest, trees=(chain(1_001),)))
+    assert plsql.plsql_refusal(deeper) == "the SQL scorer takes trees of up to 1000 levels, the model has one of 1001"
 
 
 def test_leaves_that_leave_the_range_of_doubles_are_refused(models):

@@ -252,6 +252,15 @@ def test_feature_cross(check):
     check("feature_cross", "sus", **pieces, **texts("part_2", parts[0]), keys=np.array([1, 7, 12]), codes=codes)
 
 
+@pytest.mark.parametrize("separator", [" ", "a", "'", "\\", "\0", chr(31)])
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 3), (2, 2)])
+def test_tokens(check, low, high, separator):
+    for op in ("bag_of_words", "multi_hot_encoder"):
+        for words in (["a", "b", "b a", "a b a", "", " ", "it", "a"], [*MANY, "x", ""]):
+            cut = {"separator": separator, "low": low, "high": high}
+            check(op, "s", len(words), **texts("vocabulary", words), **cut)
+
+
 def test_number_dictionary(check):
     values, codes = np.array([-3.0, 0.0, 1.5, np.inf]), np.array([2, 0, 3, 1])
     for null_code in (-1, 4):
