@@ -76,4 +76,4 @@ def _membership(categories: list[int], code: str, largest: int) -> str:
     bits = np.zeros(largest // 8 + 1, np.uint8)
     for category in categories:
         bits[category >> 3] |= 1 << (category & 7)
-    return f"get_bit('\\x{bits.tobytes().hex()}'::bytea,{code})=1"
+    return f"get_bit(E'\\\\x{bits.tobytes().hex()}'::bytea,{code})=1"

@@ -80,6 +80,16 @@ def test_a_role_needs_no_more_than_create(models, connection, forests):
     connection.execute("RESET ROLE")
 
 
+@pytest.mark.parametrize("clock", ["true", "false"])
+def test_sets_of_categories_are_read_alike_with_old_strings(models, twins, forests, connection, monkeypatch, clock):
+    monkeypatch.setattr(plsql, "IS_SHORT", clock)
+    pair = twins(models("categories"))
+    rows = forests.train("categories")[1][:700]
+    pair.load(rows.T.tolist())
+    connection.execute("SET standard_conforming_strings = off; SET escape_string_warning = off")
+    pair.check(_batch(rows))
+
+
 def test_settings_do_not_matter(pair, connection):
     """Neither the digits of floats nor the way strings are read changes a function made before."""
     connection.execute("SET extra_float_digits = -15; SET standard_conforming_strings = off")

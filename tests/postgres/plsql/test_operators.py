@@ -275,6 +275,14 @@ def test_calendar(check, zone):
         check("calendar", (argument,), len(PARTS), parts=list(PARTS), **params)
 
 
+def test_settings_of_dates_do_not_matter(check, connection):
+    connection.execute(
+        "SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kathmandu'; SET IntervalStyle = 'sql_standard'"
+    )
+    for argument in "tzd":
+        check("calendar", (argument,), len(PARTS), parts=list(PARTS), **zone_params("Europe/Warsaw"))
+
+
 @pytest.mark.parametrize("unit", [1, 1_000_000, 86_400_000_000, 7 * 86_400_000_000])
 def test_durations(check, unit):
     offset = 3 * 86_400_000_000 if unit > 86_400_000_000 else 0
