@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from udfs.model import Step
 from udfs.postgres.plsql_guards import add, divide, is_negative, multiply, signed_infinity, signed_zero, subtract
 from udfs.postgres.plsql_literals import double, doubles, text
@@ -31,7 +33,7 @@ def single(x: str) -> str:
 def number_constant(step: Step, inputs: list[str], scope: Scope) -> list[str]:
     """A number or NULL."""
     value = step.params["value"]
-    missing = value is None or float(value) != float(value)
+    missing = value is None or math.isnan(value)
     return ["NULL" if missing else double(float(value))]
 
 
@@ -84,10 +86,8 @@ def logic(step: Step, inputs: list[str], scope: Scope) -> list[str]:
     """Three-valued and, or; a number that is neither 0 nor 1 is what the kernel takes it for: not decisive."""
     a, b = inputs
     decisive, other = (ZERO, ONE) if step.params["function"] == "and" else (ONE, ZERO)
-    return [
-        f"CASE WHEN {a} = {decisive} OR {b} = {decisive} THEN {decisive} "
-        f"WHEN {a} IS NOT NULL AND {b} IS NOT NULL THEN {other} END"
-    ]
+    decided = f"{a} = {decisive} OR {b} = {decisive}"
+    return [f"CASE WHEN {decided} THEN {decisive} WHEN {a} IS NOT NULL AND {b} IS NOT NULL THEN {other} END"]
 
 
 def truth(step: Step, inputs: list[str], scope: Scope) -> list[str]:
@@ -117,7 +117,7 @@ def choice(step: Step, inputs: list[str], scope: Scope) -> list[str]:
 def number_membership(step: Step, inputs: list[str], scope: Scope) -> list[str]:
     """Whether a number is in a list."""
     (x,) = inputs
-    values = [value for value in step.params["values"].tolist() if value == value]
+    values = [value for value in step.params["values"].tolist() if not math.isnan(value)]
     absent = "NULL" if step.params["has_null"] else ZERO
     return [f"CASE WHEN {x} IS NULL THEN NULL WHEN {x} = ANY ({doubles(values)}) THEN {ONE} ELSE {absent} END"]
 

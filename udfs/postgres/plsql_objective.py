@@ -99,7 +99,10 @@ def _average(score: str, count: str) -> str:
 
 
 def objective_refusal(forest: Forest) -> str | None:
-    """Why the objective has no form, if it has none."""
+    """Why the objective has no form, if it has none.
+
+    The C library's log1p takes fused multiply-adds where the processor has them, so that no fixed sequence of operations has its bits.
+    """
     routine, _ = parse_objective(forest.objective, forest.outputs)
     if routine is log1p_exp:
         return f'objective "{forest.objective}" needs log1p, which PostgreSQL does not have'

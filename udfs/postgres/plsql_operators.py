@@ -15,6 +15,7 @@ from udfs.postgres import plsql_texts as texts
 from udfs.postgres.plsql_calendar import calendar
 from udfs.postgres.plsql_elementwise import elementwise
 from udfs.postgres.plsql_scope import Scope
+from udfs.postgres.plsql_tokens import bag_of_words, multi_hot_encoder
 
 Form = Callable[[Step, list[str], Scope], list[str]]
 
@@ -54,8 +55,10 @@ FORMS: dict[str, Form] = {
     "bucketize": preprocessors.bucketize,
     "quantile_bucketize": preprocessors.bucketize,
     "one_hot_encoder": texts.one_hot_encoder,
+    "multi_hot_encoder": multi_hot_encoder,
     "label_encoder": texts.label_encoder,
     "target_encoder": texts.target_encoder,
     "feature_cross": texts.feature_cross,
     "polynomial_expand": preprocessors.polynomial_expand,
+    "bag_of_words": bag_of_words,
 }

@@ -13,16 +13,11 @@ from udfs.postgres.plsql_scope import Scope
 
 def scaler(step: Step, inputs: list[str], scope: Scope) -> list[str]:
     """(x - shift) / divisor within limits."""
-    shift, divisor, low, high = step.params["scaling"].tolist()
-    moved = scope.let("float8", subtract(inputs[0], double(shift)))
-    scaled = scope.let("float8", divide(moved, double(divisor)))
+    shift, divisor, low, high = (double(value) for value in step.params["scaling"].tolist())
+    moved = scope.let("float8", subtract(inputs[0], shift))
+    scaled = scope.let("float8", divide(moved, divisor))
     # a missing value must stay one: least and greatest would skip it
-    if (low, high) == (-math.inf, math.inf):
-        return [scaled]
-    return [
-        f"CASE WHEN {scaled} < {double(low)} THEN {double(low)} WHEN {scaled} > {double(high)} THEN {double(high)} "
-        f"ELSE {scaled} END"
-    ]
+    return [f"CASE WHEN {scaled} < {low} THEN {low} WHEN {scaled} > {high} THEN {high} ELSE {scaled} END"]
 
 
 def imputer(step: Step, inputs: list[str], scope: Scope) -> list[str]:

@@ -16,6 +16,7 @@ from udfs.model import Argument, Kind, Model, Step
 from udfs.postgres.plsql_operators import FORMS
 from udfs.postgres.plsql_scope import Scope
 from udfs.transforms.operator import Shape
+from udfs.transforms.registry import OPERATORS
 
 SQL_TYPES: dict[Kind, str] = {
     "number": "float8",
@@ -62,8 +63,6 @@ def write_features(model: Model, wanted: Iterable[int], scope: Scope) -> list[st
 
 
 def _define(step: Step, names: dict[str, _Register]) -> None:
-    from udfs.transforms.registry import OPERATORS
-
     inputs = [names[name] for name in step.inputs]
     if step.op == "copy":
         names[step.outputs[0]] = inputs[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -24,7 +25,7 @@ def step_texts(step: Step, name: str) -> list[str | None]:
     """The texts of a step's table; None for one that no PostgreSQL text can equal, as it is not UTF-8 or has a zero byte."""
     blob, offsets = texts_param(step, name)
     data, bounds = blob.tobytes(), offsets.tolist()
-    pieces = [data[start:end] for start, end in zip(bounds, bounds[1:], strict=False)]
+    pieces = [data[start:end] for start, end in pairwise(bounds)]
     return [_decoded(piece) for piece in pieces]
 
 

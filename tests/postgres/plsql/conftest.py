@@ -164,6 +164,11 @@ class Twins:
         values = [row[0] if isinstance(row[0], list) else [row[0]] for row in rows]
         return np.ascontiguousarray(np.array(values, np.float64).T)
 
+    @staticmethod
+    def check_bits(got, want):
+        """Equal bit for bit, all NaN alike."""
+        same_bits(got, want)
+
     def check_features(self, batch):
         """What the forest sees, against the scorer."""
         same_bits(self.call("_features"), self.scorer.features(batch))

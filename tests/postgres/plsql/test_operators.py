@@ -79,7 +79,7 @@ class Table:
         whole = rng.integers(-20, 20, (2, ROWS)).astype(float)
         which = rng.random((2, ROWS))
         a, b = np.where(which < 0.5, pick, np.where(which < 0.8, smooth, whole))
-        k, l = (list(rng.choice(np.array([True, False, None], object), ROWS)) for _ in range(2))
+        k, m = (list(rng.choice(np.array([True, False, None], object), ROWS)) for _ in range(2))
         s, u = (list(rng.choice(np.array([*TEXTS, "word 3"], object), ROWS)) for _ in range(2))
         t = moments(rng, -210_000_000_000_000_000, 9_000_000_000_000_000_000)
         t[::2] = moments(rng, -(10**16), 10**16)[::2]
@@ -87,16 +87,16 @@ class Table:
         z = moments(rng, -4_000_000_000_000_000, 5_800_000_000_000_000)
         d = rng.integers(-2_440_000, 106_000_000, ROWS)
         d[::2] = rng.integers(-200_000, 200_000, ROWS)[::2]
-        missing = rng.random((4, ROWS)) < 0.05
-        times = [pa.array(x, pa.timestamp("us"), mask=m) for x, m in zip((t, v), missing, strict=False)]
-        zoned = pa.array(z, pa.timestamp("us", "UTC"), mask=missing[2])
-        days = pa.array(d.astype(np.int32), pa.int32(), mask=missing[3]).cast(pa.date32())
-        arrays = [pa.array(a), pa.array(b), pa.array(k, pa.bool_()), pa.array(l, pa.bool_())]
+        empty = rng.random((4, ROWS)) < 0.05
+        times = [pa.array(x, pa.timestamp("us"), mask=e) for x, e in zip((t, v), empty, strict=False)]
+        zoned = pa.array(z, pa.timestamp("us", "UTC"), mask=empty[2])
+        days = pa.array(d.astype(np.int32), pa.int32(), mask=empty[3]).cast(pa.date32())
+        arrays = [pa.array(a), pa.array(b), pa.array(k, pa.bool_()), pa.array(m, pa.bool_())]
         arrays += [pa.array(s, pa.string()), pa.array(u, pa.string()), *times, zoned, days]
         self.batch = pa.record_batch(arrays, [argument.name for argument in ARGUMENTS])
-        self.columns = [a.tolist(), b.tolist(), k, l, s, u]
-        for values, mask in zip((t, v, z, d * 86_400_000_000), missing, strict=True):
-            self.columns.append([None if m else int(x) for x, m in zip(values, mask, strict=True)])
+        self.columns = [a.tolist(), b.tolist(), k, m, s, u]
+        for values, mask in zip((t, v, z, d * 86_400_000_000), empty, strict=True):
+            self.columns.append([None if e else int(x) for x, e in zip(values, mask, strict=True)])
 
 
 @pytest.fixture(scope="module")
@@ -252,6 +252,15 @@ def test_feature_cross(check):
     check("feature_cross", "sus", **pieces, **texts("part_2", parts[0]), keys=np.array([1, 7, 12]), codes=codes)
 
 
+@pytest.mark.parametrize("separator", [" ", "a", "'", "\\", "\0", chr(31)])
+@pytest.mark.parametrize(("low", "high"), [(1, 1), (1, 3), (2, 2)])
+def test_tokens(check, low, high, separator):
+    for op in ("bag_of_words", "multi_hot_encoder"):
+        for words in (["a", "b", "b a", "a b a", "", " ", "it", "a"], [*MANY, "x", ""]):
+            cut = {"separator": separator, "low": low, "high": high}
+            check(op, "s", len(words), **texts("vocabulary", words), **cut)
+
+
 def test_number_dictionary(check):
     values, codes = np.array([-3.0, 0.0, 1.5, np.inf]), np.array([2, 0, 3, 1])
     for null_code in (-1, 4):
@@ -264,6 +273,14 @@ def test_calendar(check, zone):
     params = {} if zone is None else zone_params(zone)
     for argument in "tvzd":
         check("calendar", (argument,), len(PARTS), parts=list(PARTS), **params)
+
+
+def test_settings_of_dates_do_not_matter(check, connection):
+    connection.execute(
+        "SET DateStyle = 'SQL, DMY'; SET TimeZone = 'Asia/Kathmandu'; SET IntervalStyle = 'sql_standard'"
+    )
+    for argument in "tzd":
+        check("calendar", (argument,), len(PARTS), parts=list(PARTS), **zone_params("Europe/Warsaw"))
 
 
 @pytest.mark.parametrize("unit", [1, 1_000_000, 86_400_000_000, 7 * 86_400_000_000])
