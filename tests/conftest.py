@@ -1,6 +1,7 @@
 """A real Postgres for the tests that want one: a private cluster a session (each process of pytest-xdist has its own), a database a test.
 
 ``cluster`` is the installed version, ``each_cluster`` that one and every other version there is, ``cluster_of(16)`` a certain one.
+A test that asks for ``engine_name`` runs on every engine; ``duckdb_only(reason)`` and ``postgres_only(reason)`` declare a gap.
 """
 
 import os
@@ -19,7 +20,18 @@ from sqlml.errors import SqlmlError
 OTHERS = Path(__file__).parent.parent / ".postgres"  # filled by `make other-postgres`
 MAJORS = (15, 16, 17, 18)
 
+ENGINES = ("duckdb", "postgres")
+
 numbers = count()
+
+
+@pytest.fixture(params=ENGINES)
+def engine_name(request):
+    for name in ENGINES:
+        gap = request.node.get_closest_marker(f"{name}_only")
+        if gap is not None and name != request.param:
+            pytest.skip(f"{name} only: {gap.args[0]}")
+    return request.param
 
 
 @pytest.fixture(scope="session")
@@ -104,3 +116,75 @@ def plpython(cluster, superuser):
         pytest.skip(reason)
     superuser.execute("CREATE EXTENSION plpython3u")
     return superuser
+
+
+# What the tests' SQL says in DuckDB's words: not in public, so that a test's search path and schemas stay as they are.
+WORDS = """
+CREATE FUNCTION pg_catalog.range(n bigint) RETURNS SETOF bigint LANGUAGE sql IMMUTABLE
+    AS 'SELECT i FROM pg_catalog.generate_series(0, n - 1) AS g(i)';
+CREATE FUNCTION pg_catalog.hash(n bigint) RETURNS bigint LANGUAGE sql IMMUTABLE STRICT
+    RETURN pg_catalog.hashint8extended(n, 0) & 9223372036854775807;
+"""
+
+
+@pytest.fixture(scope="session")
+def shared_database(cluster):
+    """A database for all tests that ask for ``postgres_dsn``, one after another: emptying one is ten times as fast as making one."""
+    import psycopg
+
+    cluster.create_database("shared")
+    with psycopg.connect(cluster.dsn("shared"), autocommit=True) as connection:
+        connection.execute(WORDS)
+        yield connection
+    cluster.drop_database("shared")
+
+
+@pytest.fixture
+def postgres_dsn(cluster, shared_database):
+    """The address of a database that holds nothing."""
+    yield cluster.dsn("shared")
+    shared_database.execute(
+        "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity "
+        "WHERE datname = 'shared' AND pid <> pg_catalog.pg_backend_pid()"
+    )
+    shared_database.execute(
+        "DO $$DECLARE s record; BEGIN FOR s IN SELECT nspname FROM pg_catalog.pg_namespace "
+        "WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' "
+        "LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s.nspname); END LOOP; END$$"
+    )
+    shared_database.execute("CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO PUBLIC")
+
+
+@pytest.fixture
+def open_engine(engine_name, request, tmp_path):
+    """Opens engines on one new database of the engine under test, and closes them at the end."""
+    engines = []
+
+    def open_one(**options):
+        engines.append(openers[engine_name](**options))
+        return engines[-1]
+
+    def open_duckdb(**options):
+        import duckdb
+
+        from sqlml.engines.duckdb import DuckDBEngine
+
+        if not options and engines:
+            return engines[0].duplicate()
+        return DuckDBEngine(duckdb.connect(str(tmp_path / "memory.duckdb") if options else ":memory:", **options))
+
+    def open_postgres(**options):
+        from sqlml.engines.postgres import PostgresEngine, open_connection
+
+        return PostgresEngine(open_connection(request.getfixturevalue("postgres_dsn"), **options))
+
+    openers = {"duckdb": open_duckdb, "postgres": open_postgres}
+    yield open_one
+    for engine in reversed(engines):
+        engine.close()
+
+
+@pytest.fixture
+def engine(open_engine):
+    """The engine under test, on a new database."""
+    return open_engine()

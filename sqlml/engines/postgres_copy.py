@@ -1,6 +1,7 @@
 """Queries of Postgres as streams of Arrow batches, over COPY in binary on the user's own connection.
 
-Types that have no binary form here are cast in the query: numeric to double precision, everything else to text.
+Types that have no binary form here are cast in the query: numeric to double precision, everything else to text, and arrays
+likewise by the type of their elements.
 """
 
 from __future__ import annotations
@@ -13,13 +14,13 @@ from typing import Any
 
 import psycopg
 import pyarrow as pa
-from psycopg.pq import ConnStatus, ExecStatus
+from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
 
 from sqlml.engines.engine import Column
 from sqlml.engines.postgres_errors import engine_error
 from sqlml.errors import EngineError
 from udfs.postgres import copy_binary as binary
-from udfs.postgres.copy_binary import FORMS, TEXT, Form
+from udfs.postgres.copy_binary import FORMS, TEXT, Form, list_of
 
 HEADER_BYTES = 19  # without an extension, which no server sends
 Quote = Callable[..., str]
@@ -35,6 +36,9 @@ def base_name(sql_type: str) -> str:
 def form_of(sql_type: str) -> tuple[Form, str | None]:
     """How a column travels, and what it is cast to for that."""
     name = base_name(sql_type)
+    if name.endswith("[]"):
+        items, target = form_of(name[:-2])
+        return list_of(items), None if target is None else f"{target}[]"
     if name in FORMS:
         return FORMS[name], None
     return (FORMS["double precision"], "double precision") if name == "numeric" else (TEXT, "text")
@@ -48,11 +52,12 @@ def copy_statement(sql: str, columns: Sequence[Column], quote: Quote) -> tuple[s
         target = form_of(column.sql_type)[1]
         items.append(name if target is None else f"CAST({name} AS pg_catalog.{_catalog_name(target)})")
     head = f"COPY (SELECT {', '.join(items)} FROM (\n"
-    return f"{head}{sql}\n) AS {quote('copied')}({', '.join(names)})) TO STDOUT (FORMAT BINARY)", len(head)
+    named = f"({', '.join(names)})" if names else ""
+    return f"{head}{sql}\n) AS {quote('copied')}{named}) TO STDOUT (FORMAT BINARY)", len(head)
 
 
 def _catalog_name(target: str) -> str:
-    return {"double precision": "float8"}.get(target, target)
+    return target.replace("double precision", "float8")
 
 
 @cache
@@ -92,7 +97,7 @@ class CopyStream:
             arrays = binary.decode(buffer, skipped, end, rows, self._forms)
             if arrays is None:
                 raise EngineError("the server sent rows in a form that was not expected")
-            if len(arrays[0]):
+            if arrays and len(arrays[0]):
                 yield pa.RecordBatch.from_arrays(arrays, schema=self.schema)
             skipped = 0
 
@@ -102,20 +107,19 @@ class CopyStream:
             return
         self._is_open = False
         pgconn = self._connection.pgconn
-        if pgconn.status != ConnStatus.OK:
+        if pgconn.status != ConnStatus.OK or pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         self._connection.cancel_safe()
-        while pgconn.get_copy_data(0)[0] > 0:
-            pass
-        while pgconn.get_result() is not None:
-            pass
+        while (result := pgconn.get_result()) is not None:
+            while result.status == ExecStatus.COPY_OUT and pgconn.get_copy_data(0)[0] > 0:
+                pass
 
     def _start(self) -> None:
-        pgconn = self._connection.pgconn
-        result = pgconn.exec_(self._statement.encode())
+        self._is_open = True  # before it is: KeyboardInterrupt comes as soon as the call returns
+        result = self._connection.pgconn.exec_(self._statement.encode())
         if result.status != ExecStatus.COPY_OUT:
+            self._is_open = False
             self._fail(result)
-        self._is_open = True
 
     def _finish(self) -> None:
         """The copy ended by itself: with all rows, or with an error in their midst."""

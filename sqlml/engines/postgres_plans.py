@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,14 @@ Node = dict[str, Any]
 _ORDERED = frozenset({"Result", "Subquery Scan", "Limit", "LockRows", "Materialize", "ProjectSet", "Memoize"})
 # Scans that give the rows of a table in the order they lie in, once synchronised scans are switched off.
 _SCANS = frozenset({"Seq Scan", "Function Scan", "Values Scan", "CTE Scan"})
+_INDEX_SCANS = frozenset({"Index Scan", "Index Only Scan"})
+_DIRECTION = re.compile(r" (DESC|ASC|NULLS FIRST|NULLS LAST|USING \S+)(?![\w\"])")
 _SORTS = frozenset({"Sort", "Incremental Sort", "Gather Merge"})
 _EXPRESSIONS = (
     *("Output", "Filter", "Index Cond", "Recheck Cond", "Hash Cond", "Join Filter", "Merge Cond", "Sort Key"),
     *("Group Key", "One-Time Filter", "Function Call", "Presorted Key"),
 )
+_QUOTED = re.compile(r"'(?:[^']|'')*'")
 _CALL = re.compile(r'(?:"((?:[^"]|"")+)"|([A-Za-z_\u0080-\uffff][\w$\u0080-\uffff]*))\s*\(')
 # Whose result depends on the order in which rows come: sums in floating point, and what lists or numbers rows.
 _ORDER_BOUND = re.compile(
@@ -56,14 +59,37 @@ def _nodes(node: Node) -> Iterator[Node]:
 
 def _keeps_order(plan: Node, rows: Rows) -> bool:
     """A scan of one table with what needs no other order, or a sort that leaves no ties."""
-    width = set(plan.get("Output", ()))
+    aliases = {node["Alias"] for node in _nodes(plan) if "Alias" in node}
+    width = _bare(plan.get("Output", ()), aliases)
     node = plan
     while node["Node Type"] in _ORDERED and len(node.get("Plans", ())) == 1:
         node = node["Plans"][0]
     if node["Node Type"] in _SORTS:
-        keys = {re.sub(r" (DESC|ASC|NULLS FIRST|NULLS LAST|USING \S+)\b", "", key) for key in _sort_key(node)}
-        return keys >= set(node.get("Output", ())) or keys >= width or _holds_a_key(keys, node, rows)
+        keys = _bare((_DIRECTION.sub("", key) for key in _sort_key(node)), aliases)
+        return keys >= _bare(node.get("Output", ()), aliases) or keys >= width or _holds_a_key(keys, node, rows)
+    if node["Node Type"] in _INDEX_SCANS:
+        return _is_total(node, rows)
     return node["Node Type"] in _SCANS and not node.get("Plans") and "Sampling Method" not in node
+
+
+def _bare(expressions: Iterable[str], aliases: set[str]) -> set[str]:
+    """Expressions without the name of the only table, which a plan writes before sort keys and not before output."""
+    if len(aliases) != 1:
+        return set(expressions)
+    (alias,) = aliases
+    return {text.removeprefix(f"{alias}.").removeprefix(f'"{alias}".') for text in expressions}
+
+
+def _is_total(node: Node, rows: Rows) -> bool:
+    """Whether the index of a scan has no two equal entries."""
+    query = (
+        "SELECT 1 FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE i.indisunique AND i.indisvalid AND NOT EXISTS ("
+        "SELECT 1 FROM pg_catalog.unnest(i.indkey) WITH ORDINALITY AS k(attnum, place) LEFT JOIN pg_catalog.pg_attribute a "
+        "ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE k.place <= i.indnkeyatts AND a.attnotnull IS NOT TRUE) "
+        "AND c.relname = ? AND n.nspname = ?"
+    )
+    return bool(rows(query, [node["Index Name"], node.get("Schema", "public")]))
 
 
 def _sort_key(node: Node) -> list[str]:
@@ -102,11 +128,16 @@ def _meets_order(nodes: list[Node], keeps_order: bool) -> bool:
 def _calls_volatile(nodes: list[Node], rows: Rows) -> bool:
     if any("Sampling Method" in node and "Repeatable Seed" not in node for node in nodes):
         return True
-    called = {(quoted or plain).lower() for n in nodes for text in _texts(n) for quoted, plain in _CALL.findall(text)}
-    if not called:
-        return False
-    query = "SELECT 1 FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND lower(proname::text) = ANY (?) LIMIT 1"
-    return bool(rows(query, [sorted(called)]))
+    texts = [_QUOTED.sub("''", text) for node in nodes for text in _texts(node)]
+    called = {(quoted or plain).lower() for text in texts for quoted, plain in _CALL.findall(text)}
+    query = (
+        "SELECT '' FROM pg_catalog.pg_proc WHERE provolatile = 'v' AND pg_catalog.lower(proname::text) = ANY (?) UNION "
+        "SELECT oprname::text FROM pg_catalog.pg_operator JOIN pg_catalog.pg_proc p ON p.oid = oprcode WHERE provolatile = 'v' "
+        "UNION SELECT '::' || pg_catalog.format_type(casttarget, NULL) FROM pg_catalog.pg_cast "
+        "JOIN pg_catalog.pg_proc p ON p.oid = castfunc WHERE provolatile = 'v'"
+    )
+    # What stands for a function unnamed, operators and casts, is told apart by the text alone.
+    return any(word in text for (word,) in rows(query, [sorted(called)]) for text in texts)
 
 
 def _texts(node: Node) -> Iterator[str]:

@@ -95,25 +95,30 @@ def make():
 
 
 @pytest.fixture
-def open_store():
-    """Opens stores on files or in memory, and closes them at the end."""
-    connections = []
+def open_store(open_engine):
+    """``open_store()`` opens a store on another connection to the test's database; ``path`` a file of DuckDB's own."""
+    opened = []
 
-    def open_one(path=":memory:", **options):
-        connection = (
-            path.cursor() if isinstance(path, duckdb.DuckDBPyConnection) else duckdb.connect(str(path), **options)
-        )
-        connections.append(connection)
-        return Store(DuckDBEngine(connection))
+    def open_one(path=None, **options):
+        if path is None:
+            return Store(open_engine(**options))
+        opened.append(duckdb.connect(str(path), **options))
+        return Store(DuckDBEngine(opened[-1]))
 
     yield open_one
-    for connection in connections:
+    for connection in opened:
         connection.close()
 
 
 @pytest.fixture
 def store(open_store):
     return open_store()
+
+
+@pytest.fixture
+def place(engine_name, store):
+    """The database and the schema that a new model goes into."""
+    return store._engine.current_database(), store._engine.main_schema
 
 
 @pytest.fixture

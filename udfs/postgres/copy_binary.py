@@ -148,14 +148,70 @@ def gather_bytes(buffer, starts, lengths, offsets, out, nulls):
             out[at + i] = buffer[starts[row] + i]
 
 
+@kernel
+def big_endian(buffer, at):
+    """A signed word of 32 bits."""
+    word = np.int64(0)
+    for i in range(4):
+        word = word << 8 | np.int64(buffer[at + i])
+    return word - (word >> 31 << 32)
+
+
+@kernel
+def count_elements(buffer, starts, lengths, counts):
+    """How many elements each array has in all its dimensions; returns False where the bytes are no array."""
+    for row in range(starts.size):
+        counts[row] = 0
+        if lengths[row] < 0:
+            continue
+        dimensions = big_endian(buffer, starts[row]) if lengths[row] >= 12 else -1
+        if dimensions < 0 or dimensions > 6 or lengths[row] < 12 + 8 * dimensions:
+            return False
+        count = np.int64(dimensions > 0)
+        for dimension in range(dimensions):
+            size = big_endian(buffer, starts[row] + 12 + 8 * dimension)
+            if size < 0:
+                return False
+            count *= size
+            if count > lengths[row]:  # each element takes four bytes or more
+                return False
+        counts[row] = count
+    return True
+
+
+@kernel
+def find_elements(buffer, starts, lengths, counts, element_starts, element_lengths):
+    """Where every element of every array lies; returns False where they do not fill it."""
+    element = 0
+    for row in range(starts.size):
+        if lengths[row] < 0:
+            continue
+        at, end = starts[row] + 12 + 8 * big_endian(buffer, starts[row]), starts[row] + lengths[row]
+        for _ in range(counts[row]):
+            if at + 4 > end:
+                return False
+            size = big_endian(buffer, at)
+            at += 4
+            element_starts[element], element_lengths[element] = at, size
+            at += max(size, 0)
+            element += 1
+        if at != end:
+            return False
+    return True
+
+
 @dataclass(frozen=True)
 class Form:
-    """How a type's binary form becomes Arrow: ``width`` 0 for bytes of any length; ``shift`` from Postgres' epoch to 1970."""
+    """How a type's binary form becomes Arrow: ``width`` 0 for bytes of any length; ``shift`` from Postgres' epoch to 1970.
+
+    An array has the form of its ``items``; several dimensions become one.
+    """
 
     type: pa.DataType
     dtype: Any = np.uint8
     width: int = 0
     shift: int = 0
+    items: Form | None = None
 
 
 BOOLEAN = Form(pa.bool_(), np.uint8, 1)
@@ -224,6 +280,8 @@ def decode(buffer: Bytes, start: int, end: int, rows: int, forms: list[Form]) ->
 
 def _column(buffer: Bytes, starts: Any, lengths: Any, form: Form) -> pa.Array | None:
     nulls = np.zeros(len(starts), np.uint8)
+    if form.items is not None:
+        return _lists(buffer, starts, lengths, form.items)
     if form.width == 0:
         offsets = np.concatenate(([0], np.cumsum(np.maximum(lengths, 0))))
         content = np.empty(int(offsets[-1]), np.uint8)
@@ -237,6 +295,28 @@ def _column(buffer: Bytes, starts: Any, lengths: Any, form: Form) -> pa.Array | 
     if form.shift:
         values = shifted(values, form.shift)
     return _array(form.type, len(starts), nulls, [pa.py_buffer(values)])
+
+
+def list_of(items: Form) -> Form:
+    """The form of an array."""
+    return Form(pa.large_list(items.type), items=items)
+
+
+def _lists(buffer: Bytes, starts: Any, lengths: Any, items: Form) -> pa.Array | None:
+    counts = np.empty(len(starts), np.int64)
+    if not count_elements(buffer, starts, lengths, counts):
+        return None
+    offsets = np.concatenate(([0], np.cumsum(counts)))
+    element_starts = np.empty(int(offsets[-1]), np.int64)
+    element_lengths = np.empty(int(offsets[-1]), np.int64)
+    if not find_elements(buffer, starts, lengths, counts, element_starts, element_lengths):
+        return None
+    values = _column(buffer, element_starts, element_lengths, items)
+    if values is None:
+        return None
+    absent = lengths < 0
+    mask = pa.array(absent) if absent.any() else None
+    return pa.LargeListArray.from_arrays(pa.array(offsets), values, mask=mask)
 
 
 def shifted(values: npt.NDArray[Any], shift: int) -> npt.NDArray[Any]:
