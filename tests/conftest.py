@@ -1,7 +1,11 @@
-"""A real Postgres for the tests that want one: a private cluster a session (each process of pytest-xdist has its own), a database a test.
+"""The engines that tests run on: DuckDB in files of the test's own, and Postgres in a private cluster, a database a test.
+
+A test that asks for ``engine_name``, or for anything made of it (``door``, ``empty``), runs on both engines. What cannot is
+marked ``duckdb_only("reason")`` or ``postgres_only("reason")``; what will one day, ``not_yet_on_postgres("reason")``, which fails
+when that day has come.
 
 ``cluster`` is the installed version, ``each_cluster`` that one and every other version there is, ``cluster_of(16)`` a certain one.
-A test that asks for ``engine_name`` runs on every engine; ``duckdb_only(reason)`` and ``postgres_only(reason)`` declare a gap.
+Each process of pytest-xdist has its own.
 """
 
 import os
@@ -12,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+import sqlml
 from sqlml.cli.os_user import can_read, user_for_server
 from sqlml.cli.postgres_programs import PostgresPrograms, find_postgres
 from sqlml.cli.private_cluster import PrivateCluster
@@ -20,18 +25,180 @@ from sqlml.errors import SqlmlError
 OTHERS = Path(__file__).parent.parent / ".postgres"  # filled by `make other-postgres`
 MAJORS = (15, 16, 17, 18)
 
-ENGINES = ("duckdb", "postgres")
-
 numbers = count()
 
+# One test body, two engines
 
-@pytest.fixture(params=ENGINES)
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        engine = getattr(item, "callspec", None) and item.callspec.params.get("engine_name")
+        for name in ("duckdb", "postgres"):
+            for marker in item.iter_markers(f"{name}_only"):
+                require_reason(item, marker, engine)
+                if engine != name:
+                    item.add_marker(pytest.mark.skip(reason=f"{name} only: {marker.args[0]}"))
+        for marker in item.iter_markers("not_yet_on_postgres"):
+            require_reason(item, marker, engine)
+            if engine == "postgres":
+                item.add_marker(pytest.mark.xfail(reason=f"not yet on Postgres: {marker.args[0]}", strict=True))
+
+
+def require_reason(item, marker, engine):
+    """A gap is declared with its reason, and where there is a choice."""
+    if engine is None:
+        raise pytest.UsageError(f"{item.nodeid} runs on one engine anyway: it needs no {marker.name}")
+    if len(marker.args) != 1 or not marker.args[0]:
+        raise pytest.UsageError(f'{item.nodeid}: write {marker.name}("the reason")')
+
+
+@pytest.fixture(scope="session", params=["duckdb", "postgres"])
 def engine_name(request):
-    for name in ENGINES:
-        gap = request.node.get_closest_marker(f"{name}_only")
-        if gap is not None and name != request.param:
-            pytest.skip(f"{name} only: {gap.args[0]}")
     return request.param
+
+
+class DuckDBDoor:
+    """How a test comes to databases of DuckDB, and what is called otherwise there."""
+
+    name = "duckdb"
+    schema = "main"
+    memory = ":memory:"
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def fresh(self):
+        """The address of a new database."""
+        return self.folder / f"{next(numbers)}.duckdb"
+
+    def copy(self, address):
+        """The address of a copy."""
+        copied = self.fresh()
+        shutil.copyfile(address, copied)
+        return copied
+
+    def drop(self, address):
+        Path(address).unlink(missing_ok=True)
+
+    def plain(self, address):
+        """A connection without sqlml."""
+        import duckdb
+
+        return duckdb.connect(str(address))
+
+    def fill(self, address, rows, tables):
+        """Take tables over from an open DuckDB."""
+        with self.plain(address) as con:
+            for name in tables:
+                table = rows.sql(f"FROM {name}").to_arrow_table()
+                con.register("given", table)
+                con.execute(f"CREATE TABLE {name} AS FROM given")
+                con.unregister("given")
+
+    @property
+    def errors(self):
+        """What the client library raises."""
+        import duckdb
+
+        return {
+            "any": duckdb.Error,
+            "table": duckdb.CatalogException,
+            "column": duckdb.BinderException,
+            "syntax": duckdb.ParserException,
+            "aborted": duckdb.TransactionException,
+        }
+
+
+class PostgresDoor:
+    """The same for Postgres."""
+
+    name = "postgres"
+    schema = "public"
+
+    def __init__(self, cluster):
+        self.cluster = cluster
+
+    def fresh(self, template="template1"):
+        name = f"test_{next(numbers)}"
+        return self.cluster.create_database(name, template=template)
+
+    @property
+    def memory(self):
+        raise NotImplementedError
+
+    def copy(self, address):
+        return self.fresh(template=database_of(address))
+
+    def drop(self, address):
+        self.cluster.drop_database(database_of(address))
+
+    def plain(self, address):
+        import psycopg
+
+        return psycopg.connect(address, autocommit=True)
+
+    def fill(self, address, rows, tables):
+        types = {"DOUBLE": "FLOAT8", "VARCHAR": "TEXT"}
+        with self.plain(address) as con:
+            for name in tables:
+                columns = [(column, kind) for column, kind, *_ in rows.execute(f"DESCRIBE {name}").fetchall()]
+                listed = ", ".join(f'"{column}" {types.get(kind, kind)}' for column, kind in columns)
+                con.execute(f"CREATE TABLE {name} ({listed})")
+                with con.cursor().copy(f"COPY {name} FROM STDIN") as copy:
+                    for row in rows.execute(f"FROM {name}").fetchall():
+                        copy.write_row(row)
+            con.execute("ANALYZE")
+
+    @property
+    def errors(self):
+        from psycopg import Error, errors
+
+        return {
+            "any": Error,
+            "table": errors.UndefinedTable,
+            "column": errors.UndefinedColumn,
+            "syntax": errors.SyntaxError,
+            "aborted": errors.InFailedSqlTransaction,
+        }
+
+
+def database_of(address):
+    return address.rpartition("/")[2]
+
+
+@pytest.fixture(scope="session")
+def door(engine_name, request, tmp_path_factory):
+    """The way to databases of the engine."""
+    if engine_name == "duckdb":
+        return DuckDBDoor(tmp_path_factory.mktemp("duckdb"))
+    return PostgresDoor(request.getfixturevalue("cluster"))
+
+
+@pytest.fixture(scope="session")
+def made():
+    """What is made once a session and engine, by whatever name: sessions go to and fro between the engines."""
+    return {}
+
+
+@pytest.fixture
+def address(door):
+    """Where a new, empty database of the test's own is: DuckDB's is in memory."""
+    if door.name == "duckdb":
+        yield door.memory
+        return
+    fresh = door.fresh()
+    yield fresh
+    door.drop(fresh)
+
+
+@pytest.fixture
+def empty(address):
+    """An open connection on a new database."""
+    with sqlml.connect(address) as con:
+        yield con
+
+
+# A real Postgres
 
 
 @pytest.fixture(scope="session")

@@ -126,10 +126,11 @@ class PostgresEngine(PostgresFacts):
 
     def _execute(self, sql: str, parameters: Sequence[Any] | None) -> None:
         with self._translating(sql):
+            # Never prepared: what psycopg prepared it forgets at a DROP by DEALLOCATE ALL, statements of the user's included.
             if parameters is None:
-                self._own.execute(sql)
+                self._own.execute(sql, prepare=False)
             else:
-                self._own.execute(numbered(sql), parameters)
+                self._own.execute(numbered(sql), parameters, prepare=False)
 
     @contextmanager
     def _translating(self, sql: str, *, write: bool = False) -> Iterator[None]:

@@ -1,11 +1,13 @@
-"""Databases with small models, for tests of the dialect end to end."""
+"""Databases with small models, for tests of the dialect end to end, on each engine."""
 
 from __future__ import annotations
 
+import duckdb
 import pytest
 
 import sqlml
 
+# Made by DuckDB, whose hash() is the same everywhere, and carried to the other engine.
 CHURN = """
 CREATE TABLE churn AS
 SELECT i AS id,
@@ -33,36 +35,42 @@ CREATE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 10)
 """
 
 
-@pytest.fixture
-def empty():
-    """An open connection on a new database in memory."""
-    with sqlml.connect() as con:
-        yield con
-
-
-@pytest.fixture
-def churn(empty):
-    """The same with the table of customers."""
-    empty.execute(CHURN)
-    return empty
+@pytest.fixture(scope="session")
+def customers(door, made):
+    """The address of a database with the table of customers; tests copy it."""
+    if (door.name, "customers") not in made:
+        made[door.name, "customers"] = address = door.fresh()
+        with duckdb.connect() as rows:
+            rows.execute(CHURN)
+            door.fill(address, rows, ["churn"])
+    return made[door.name, "customers"]
 
 
 @pytest.fixture(scope="session")
-def trained_file(tmp_path_factory):
-    """A database file with the table and three models; tests copy it."""
-    path = tmp_path_factory.mktemp("trained") / "trained.duckdb"
-    with sqlml.connect(path) as con:
-        con.execute(CHURN)
-        con.execute(MODELS)
-    return path
+def trained(door, made, customers):
+    """The same with three models."""
+    if (door.name, "trained") not in made:
+        made[door.name, "trained"] = address = door.copy(customers)
+        with sqlml.connect(address) as con:
+            con.execute(MODELS)
+    return made[door.name, "trained"]
 
 
 @pytest.fixture
-def database(trained_file, tmp_path):
-    """The path of a copy of the file with models."""
-    path = tmp_path / "copy.duckdb"
-    path.write_bytes(trained_file.read_bytes())
-    return path
+def churn(door, customers):
+    """An open connection on a copy of the table of customers."""
+    address = door.copy(customers)
+    with sqlml.connect(address) as connection:
+        yield connection
+    door.drop(address)
+
+
+@pytest.fixture
+def database(door, trained):
+    """The address of a copy of the database with models."""
+    address = door.copy(trained)
+    yield address
+    door.drop(address)
 
 
 @pytest.fixture
@@ -70,6 +78,15 @@ def con(database):
     """An open connection on that copy."""
     with sqlml.connect(database) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def reader(door, trained):
+    """A connection on a copy that the tests of one file share, as none of them changes anything."""
+    address = door.copy(trained)
+    with sqlml.connect(address) as connection:
+        yield connection
+    door.drop(address)
 
 
 @pytest.fixture
@@ -87,3 +104,17 @@ def booster():
         return lightgbm.Booster(model_str=format_lightgbm(model.forest)), model
 
     return load
+
+
+@pytest.fixture
+def features(booster):
+    """The features of rows as LightGBM takes them: ``features(con, name)`` gives the booster, the model and the matrix."""
+    from udfs.scorer import Scorer
+
+    def make(connection, name, where="true"):
+        own, model = booster(connection, name)
+        columns = ", ".join(f'"{argument.name}"' for argument in model.arguments)
+        table = connection.execute(f"SELECT {columns} FROM churn WHERE {where} ORDER BY id").arrow()
+        return own, model, Scorer(model).features(table.combine_chunks().to_batches()[0]).T
+
+    return make

@@ -17,17 +17,11 @@ CLASSES = ["big", "new", "small"]
 
 
 @pytest.fixture
-def explained(con, booster):
+def explained(con, features):
     """A model's feature names, LightGBM's contributions ``[rows, outputs, features + 1]``, and its raw scores, by id."""
 
     def make(name, where="true"):
-        own, model = booster(con, name)
-        row = "{" + ", ".join(f"'{a.name}': \"{a.name}\"" for a in model.arguments) + "}"
-        digest = con._session.find(name).artifact_hash
-        lists = con.execute(
-            f"SELECT __sqlml_features('sha256:{digest}', {row}) FROM churn WHERE {where} ORDER BY id"
-        ).fetchall()
-        matrix = np.array([values for (values,) in lists], float)
+        own, model, matrix = features(con, name, where)
         contributions = own.predict(matrix, pred_contrib=True).reshape(len(matrix), model.forest.outputs, -1)
         raw = own.predict(matrix, raw_score=True).reshape(len(matrix), -1)
         return [feature.name for feature in model.features], contributions, raw
@@ -51,10 +45,10 @@ def attributions(table, names):
 def test_two_classes(con, explained):
     names, wanted, raw = explained("churned")
     table = con.execute(
-        "FROM ML.EXPLAIN_PREDICT(MODEL churned, TABLE churn, STRUCT(99 AS top_k_features)) ORDER BY id"
+        "SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, TABLE churn, STRUCT(99 AS top_k_features)) ORDER BY id"
     ).arrow()
     assert table.column_names == [
-        *con.execute("FROM churn LIMIT 0").arrow().column_names,
+        *con.execute("SELECT * FROM churn LIMIT 0").arrow().column_names,
         "predicted_left_us", "probability", "top_feature_attributions", "baseline_prediction_value", "prediction_value",
         "approximation_error",
     ]  # fmt: skip
@@ -85,7 +79,7 @@ def test_the_greatest_attributions_first(con, explained):
 
 def test_a_number(con, explained):
     names, wanted, raw = explained("worth", "senior")
-    table = con.execute("FROM ML.EXPLAIN_PREDICT(MODEL worth, (FROM churn WHERE senior)) ORDER BY id").arrow()
+    table = con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT * FROM churn WHERE senior)) ORDER BY id").arrow()
     assert "probability" not in table.column_names
     close(attributions(table, names), wanted[:, 0, :-1])
     assert table["prediction_value"].equals(table["predicted_value"])
@@ -96,7 +90,7 @@ def test_many_classes_explain_the_predicted_one(con, explained):
     names, wanted, raw = explained("kind")
     best = raw.argmax(axis=1)
     rows = np.arange(len(raw))
-    table = con.execute("FROM ML.EXPLAIN_PREDICT(MODEL kind, TABLE churn) ORDER BY id").arrow()
+    table = con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL kind, TABLE churn) ORDER BY id").arrow()
     assert table["predicted_segment"].to_pylist() == [CLASSES[k] for k in best]
     close(attributions(table, names), wanted[rows, best, :-1])
     close(table["baseline_prediction_value"], wanted[rows, best, -1])
@@ -122,7 +116,7 @@ def test_forests_are_explained_on_the_scale_of_their_average(con):
         "CREATE MODEL woods OPTIONS (model_type = 'random_forest_regressor', input_label_cols = ['value'], num_parallel_tree = 10) "
         "AS SELECT tenure, charges, plan, senior, value FROM churn"
     )
-    table = con.execute("FROM ML.EXPLAIN_PREDICT(MODEL woods, TABLE churn) ORDER BY id").arrow()
+    table = con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL woods, TABLE churn) ORDER BY id").arrow()
     close(table["prediction_value"], table["predicted_value"].to_numpy())
     names = ["tenure", "charges", "plan", "senior"]
     sums = np.sum(attributions(table, names), axis=1) + table["baseline_prediction_value"].to_numpy()
@@ -151,13 +145,13 @@ def test_of_all_rows(con, explained):
 
 
 def test_of_no_rows(con):
-    assert con.execute("FROM ML.EXPLAIN_PREDICT(MODEL churned, (FROM churn LIMIT 0))").fetchall() == []
-    rows = con.execute("FROM ML.GLOBAL_EXPLAIN(MODEL worth, (FROM churn LIMIT 0))").fetchall()
+    assert con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, (SELECT * FROM churn LIMIT 0))").fetchall() == []
+    rows = con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, (SELECT * FROM churn LIMIT 0))").fetchall()
     assert rows == [(name, None) for name in ("tenure", "charges", "plan", "senior")]
 
 
 def test_what_moved_the_mean(con, explained):
-    query = "FROM ML.EXPLAIN_DIFFERENCE(MODEL {}, (FROM churn WHERE senior), (FROM churn WHERE NOT senior))"
+    query = "SELECT * FROM ML.EXPLAIN_DIFFERENCE(MODEL {}, (SELECT * FROM churn WHERE senior), (SELECT * FROM churn WHERE NOT senior))"
     names, a, raw_a = explained("worth", "senior")
     _, b, raw_b = explained("worth", "NOT senior")
     table = con.execute(query.format("worth")).arrow()
@@ -188,36 +182,36 @@ def test_within_larger_queries(con):
 
 def test_stored_texts_name_a_version(con):
     for query in (
-        "FROM ML.EXPLAIN_PREDICT(MODEL {}, TABLE churn)",
-        "FROM ML.GLOBAL_EXPLAIN(MODEL {}, TABLE churn)",
-        "FROM ML.EXPLAIN_DIFFERENCE(MODEL {}, TABLE churn, TABLE churn)",
+        "SELECT * FROM ML.EXPLAIN_PREDICT(MODEL {}, TABLE churn)",
+        "SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL {}, TABLE churn)",
+        "SELECT * FROM ML.EXPLAIN_DIFFERENCE(MODEL {}, TABLE churn, TABLE churn)",
         "SELECT EXPLAIN_PREDICT({}, *) AS e FROM churn",
     ):
         with pytest.raises(NotSupportedYetError, match="cannot follow the default in a stored text") as caught:
             con.execute(f"CREATE VIEW why AS {query.format('worth')}")
         assert "worth@1" in caught.value.hint
         con.execute(f"CREATE OR REPLACE VIEW why AS {query.format('worth@1')}")
-        assert con.execute("FROM why").fetchall() == con.execute(query.format("worth")).fetchall()
+        assert con.execute("TABLE why").fetchall() == con.execute(query.format("worth")).fetchall()
 
 
 def test_mistakes(con):
     with pytest.raises(OptionError, match='unknown setting "top_k"') as caught:
-        con.execute("FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(3 AS top_k))")
+        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(3 AS top_k))")
     assert "top_k_features" in caught.value.hint
     with pytest.raises(OptionError, match="stands twice"):
         con.execute(
-            "FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(3 AS top_k_features, 4 AS top_k_features))"
+            "SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(3 AS top_k_features, 4 AS top_k_features))"
         )
     for value in ("0", "-1", "1.5", "TRUE", "'many'"):
         with pytest.raises(OptionValueError, match="must be a number from 1 on"):
-            con.execute(f"FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT({value} AS top_k_features))")
+            con.execute(f"SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT({value} AS top_k_features))")
     with pytest.raises(OptionValueError, match="binary classifiers only"):
-        con.execute("FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(0.3 AS threshold))")
+        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(0.3 AS threshold))")
     with pytest.raises(OptionError, match="has no settings"):
-        con.execute("FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(TRUE AS class_level_explain))")
+        con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(TRUE AS class_level_explain))")
     with pytest.raises(InputMismatchError, match=r"ML\.EXPLAIN_PREDICT needs rows"):
-        con.execute("FROM ML.EXPLAIN_PREDICT(MODEL worth)")
+        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth)")
     with pytest.raises(InputMismatchError, match="needs two sets of rows, got 1"):
-        con.execute("FROM ML.EXPLAIN_DIFFERENCE(MODEL worth, TABLE churn)")
+        con.execute("SELECT * FROM ML.EXPLAIN_DIFFERENCE(MODEL worth, TABLE churn)")
     with pytest.raises(DuplicateColumnError, match='already has a column "prediction_value"'):
-        con.execute("FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT *, 1 AS prediction_value FROM churn))")
+        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT *, 1 AS prediction_value FROM churn))")

@@ -25,43 +25,43 @@ def test_view_read_by_a_plain_connection(database):
     with sqlml.connect(database) as con:
         con.execute("CREATE VIEW scored AS SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)")
         expected = con.execute("SELECT id, PREDICT(worth, *) FROM churn ORDER BY id").fetchall()
-    with duckdb.connect(str(database)) as plain:
+    with door.plain(database) as plain:
         assert plain.execute("SELECT * FROM scored ORDER BY id").fetchall() == expected
         assert plain.execute("SELECT count(ml_predict('worth', churn)) FROM churn").fetchone() == (3000,)
 
 
 def test_swapping_the_default_shows_at_once_in_views_and_other_connections(database):
-    with sqlml.connect(database) as con, duckdb.connect(str(database)) as plain:
+    with sqlml.connect(database) as con, door.plain(database) as plain:
         con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
-        first = plain.execute("FROM scored").fetchone()
+        first = plain.execute("TABLE scored").fetchone()
         con.execute(RETRAIN)
-        second = plain.execute("FROM scored").fetchone()
+        second = plain.execute("TABLE scored").fetchone()
         assert first != second
-        assert con.execute("FROM scored").fetchone() == second
+        assert con.execute("TABLE scored").fetchone() == second
         con.execute("ALTER MODEL worth SET DEFAULT VERSION 1")
-        assert plain.execute("FROM scored").fetchone() == first
+        assert plain.execute("TABLE scored").fetchone() == first
 
 
 def test_a_pinned_view_does_not_follow(con):
     con.execute("CREATE VIEW pinned AS SELECT sum(PREDICT(worth@1, *)) AS s FROM churn")
-    first = con.execute("FROM pinned").fetchone()
+    first = con.execute("TABLE pinned").fetchone()
     con.execute(RETRAIN)
-    assert con.execute("FROM pinned").fetchone() == first
+    assert con.execute("TABLE pinned").fetchone() == first
 
 
 def test_alias_view_follows_the_alias(con):
     con.execute("ALTER MODEL worth SET ALIAS champion = 1")
     con.execute("CREATE VIEW best AS SELECT sum(PREDICT(worth@champion, *)) AS s FROM churn")
-    first = con.execute("FROM best").fetchone()
+    first = con.execute("TABLE best").fetchone()
     con.execute(RETRAIN)
-    assert con.execute("FROM best").fetchone() == first
+    assert con.execute("TABLE best").fetchone() == first
     con.execute("ALTER MODEL worth SET ALIAS champion = 2")
-    assert con.execute("FROM best").fetchone() != first
+    assert con.execute("TABLE best").fetchone() != first
 
 
 @native_only
 def test_uncommitted_default_is_seen_by_this_session_only(database):
-    with sqlml.connect(database) as con, duckdb.connect(str(database)) as plain:
+    with sqlml.connect(database) as con, door.plain(database) as plain:
         before = plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone()
         con.execute("BEGIN")
         con.execute(RETRAIN)
@@ -94,7 +94,7 @@ def test_other_signature_does_not_become_the_default_under_a_view(con):
     assert con.execute("SELECT sum(p) FROM scored").fetchone() == before
     with pytest.raises(SignatureError, match="another signature") as caught:
         con.execute("ALTER MODEL worth SET DEFAULT VERSION 2")
-    assert "main.scored" in caught.value.detail
+    assert f"{door.schema}.scored" in caught.value.detail
     assert "plan, senior" in caught.value.detail
 
 
@@ -140,22 +140,22 @@ def test_view_on_a_model_of_the_same_transaction(con):
     con.execute("BEGIN")
     con.execute(RETRAIN.replace("MODEL worth", "MODEL fresh"))
     con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(fresh, *)) AS s FROM churn")
-    own = con.execute("FROM scored").fetchone()
+    own = con.execute("TABLE scored").fetchone()
     con.execute("COMMIT")
-    assert con.execute("FROM scored").fetchone() == own
+    assert con.execute("TABLE scored").fetchone() == own
 
 
 @native_only
 def test_view_of_the_own_transaction_sees_its_default(con):
     con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
-    before = con.execute("FROM scored").fetchone()
+    before = con.execute("TABLE scored").fetchone()
     con.execute("BEGIN")
     con.execute(RETRAIN)
-    own = con.execute("FROM scored").fetchone()
+    own = con.execute("TABLE scored").fetchone()
     assert own != before
-    assert con.cursor().execute("FROM scored").fetchone() == before
+    assert con.cursor().execute("TABLE scored").fetchone() == before
     con.execute("ROLLBACK")
-    assert con.execute("FROM scored").fetchone() == before
+    assert con.execute("TABLE scored").fetchone() == before
 
 
 def test_macro_with_a_prediction(con):
@@ -191,7 +191,7 @@ def test_view_on_a_renamed_file(database, tmp_path):
     moved = tmp_path / "elsewhere.duckdb"
     database.rename(moved)
     with duckdb.connect(str(moved)) as plain:
-        assert plain.execute("FROM scored").fetchone() == (3000,)
+        assert plain.execute("TABLE scored").fetchone() == (3000,)
 
 
 def test_view_on_an_alias_keeps_the_alias_alive(con):
