@@ -5,6 +5,8 @@ statement changed the catalog itself (see ``forget``). The caller's settings, te
 where a bare name is looked up.
 """
 
+# ruff: noqa: PLR0917 - functions of the server pass their arguments by position
+
 from __future__ import annotations
 
 import json
@@ -87,9 +89,7 @@ _OUTPUTS: dict[str, Callable[[RowScorer, str], Any]] = {
 
 
 @_told
-def score(
-    plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbers: Any, times: Any, texts: Any
-) -> Any:
+def score(plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbers: Any, times: Any, texts: Any) -> Any:
     """One output of a packed row."""
     scorer = scorer_of(plpy, reference, role, stamp)
     if output == "contribs":

@@ -48,12 +48,12 @@ def is_negative(x: str) -> str:
 
 
 def add(a: str, b: str) -> str:
-    """a + b."""
+    """A + b."""
     return _sum(a, b, "+")
 
 
 def subtract(a: str, b: str) -> str:
-    """a - b."""
+    """A - b."""
     return _sum(a, b, "-")
 
 
@@ -70,7 +70,7 @@ def _sum(a: str, b: str, sign: str) -> str:
 
 
 def multiply(a: str, b: str) -> str:
-    """a * b."""
+    """A * b."""
     negative = f"{is_negative(a)} <> {is_negative(b)}"
     big, small = double(2.0**-512), double(2.0**537)
     return (
@@ -85,7 +85,7 @@ def multiply(a: str, b: str) -> str:
 
 
 def divide(a: str, b: str) -> str:
-    """a / b."""
+    """A / b."""
     negative = f"{is_negative(a)} <> {is_negative(b)}"
     root = f"sqrt(sqrt(abs({a}))) / sqrt(sqrt(abs({b})))"  # of the magnitude of the quotient: always in range
     over = (
