@@ -6,10 +6,12 @@
 CREATE OR REPLACE FUNCTION sqlml._resolve_name(reference text, path name[], asking name) RETURNS text LANGUAGE plpgsql
 STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    -- Names in quotes or plain ones, up to three with dots between; then a version or alias; then settings.
+    -- Names in quotes or plain ones, up to three with dots between; then a version or alias; then settings. No backslash: what
+    -- that means in a text is a setting of the caller's.
     pieces text[] := regexp_match(
         reference,
-        '^((?:"(?:[^"]|"")+"|[[:alpha:]_][\w$]*)(?:\.(?:"(?:[^"]|"")+"|[[:alpha:]_][\w$]*)){0,2})(?:@("(?:[^"]|"")+"|[^"?]+))?(?:\?.*)?$'
+        '^((?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(?:[.](?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)){0,2})'
+        '(?:@("(?:[^"]|"")+"|[^"?]+))?(?:[?].*)?$'
     );
     parts text[];
     wanted_name text;

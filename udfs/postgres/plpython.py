@@ -45,8 +45,10 @@ def scorer_of(plpy: Any, reference: str, role: str, stamp: bytes) -> RowScorer:
 def _load(plpy: Any, artifact_hash: str) -> RowScorer:
     from udfs.artifact import read_artifact  # noqa: PLC0415 - the first model of a backend pays for it
 
-    query = f"SELECT body FROM sqlml.artifacts WHERE artifact_hash = {plpy.quote_literal(artifact_hash)}"
-    rows = plpy.execute(query)
+    rows = plpy.execute(
+        "SELECT body FROM sqlml.artifacts "
+        f"WHERE artifact_hash OPERATOR(pg_catalog.=) {plpy.quote_literal(artifact_hash)}::pg_catalog.text"
+    )
     if not rows:
         raise InputMismatchError(f"the artifact {artifact_hash[:12]}... is gone")
     made = RowScorer(read_artifact(rows[0]["body"]))

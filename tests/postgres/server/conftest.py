@@ -71,7 +71,7 @@ def root(connect):
 
 def value(connection, query, *parameters):
     """The only value of a query."""
-    return connection.execute(query, parameters).fetchone()[0]
+    return connection.execute(query, parameters or None).fetchone()[0]
 
 
 def run(connection, statement):
