@@ -50,8 +50,10 @@ ROOMS = {
     "opening": {"connection", "engines", "serving", "session"},
     "__init__": {"connection", "opening"},
     "sklearn": {"__init__"},
+    "backend": {"engines", "language", "results", "serving", "session", "training"},
+    "install": {"__init__", "engines", "catalog", "sqltext"},
     "server": {"__init__", "connection", "session", "results", "language"},
-    "cli": {"__init__", "connection", "engines", "results", "language", "sqltext"},
+    "cli": {"__init__", "connection", "engines", "install", "results", "language", "sqltext"},
 }
 
 # Where a third party is let in: a package means the module itself or anything below it.

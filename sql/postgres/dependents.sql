@@ -26,7 +26,7 @@ BEGIN
         WHERE k.contype = 'c'
     LOOP
         FOR call IN
-            SELECT m FROM regexp_matches(item.text, 'predict_version\(''((?:[^'']|'''')*)''::text, (\d+)', 'g') AS m
+            SELECT m FROM regexp_matches(item.text, 'predict_version[(]''((?:[^'']|'''')*)''::text, ([0-9]+)', 'g') AS m
         LOOP
             BEGIN
                 parts := parse_ident(replace(call[1], '''''', ''''));

@@ -6,7 +6,13 @@
 CREATE OR REPLACE FUNCTION sqlml._resolve_name(reference text, path name[], asking name) RETURNS text LANGUAGE plpgsql
 STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    pieces text[] := regexp_match(reference, '^((?:"(?:[^"]|"")*"|[^"@?])+)(?:@("(?:[^"]|"")*"|[^"?]+))?(?:\?.*)?$');
+    -- Names in quotes or plain ones, up to three with dots between; then a version or alias; then settings. No backslash: what
+    -- that means in a text is a setting of the caller's.
+    pieces text[] := regexp_match(
+        reference,
+        '^((?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(?:[.](?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)){0,2})'
+        '(?:@("(?:[^"]|"")+"|[^"?]+))?(?:[?].*)?$'
+    );
     parts text[];
     wanted_name text;
     mark text := pieces[2];
@@ -15,21 +21,18 @@ DECLARE
     hash text;
     is_freed boolean;
 BEGIN
-    BEGIN
-        parts := parse_ident(pieces[1]);
-    EXCEPTION WHEN invalid_parameter_value THEN
-        parts := NULL;
-    END;
-    IF parts IS NULL OR cardinality(parts) > 3 THEN
+    IF pieces IS NULL THEN
         RAISE EXCEPTION '"%" is no name of a model', reference USING ERRCODE = '42704',
             HINT = 'Write churn, public.churn, public.churn@3 or public.churn@champion.';
     END IF;
+    parts := parse_ident(pieces[1]);
     wanted_name := parts[cardinality(parts)];
     -- A database's name in front is the one under which a text was stored: a restored database may have another.
     IF cardinality(parts) > 1 THEN
         path := ARRAY[parts[cardinality(parts) - 1]::name];
     END IF;
-    SELECT m.model_id, m.model_name, m.default_version INTO model FROM sqlml._models AS m
+    SELECT m.model_id, m.model_name, m.default_version, v.artifact_hash, v.freed INTO model
+    FROM sqlml._models AS m LEFT JOIN sqlml._versions AS v ON v.model_id = m.model_id AND v.version = m.default_version
     WHERE (m.model_name = wanted_name OR m.model_key = lower(wanted_name)) AND m.last_version > 0
         AND m.schema_name = ANY (path)
     ORDER BY array_position(path, m.schema_name::name), m.model_name = wanted_name DESC LIMIT 1;
@@ -37,9 +40,12 @@ BEGIN
         RAISE EXCEPTION 'model "%" does not exist', wanted_name USING ERRCODE = '42704',
             HINT = 'SELECT schema_name, model_name FROM sqlml.models lists the models.';
     END IF;
-    IF NOT sqlml._may_use(model.model_id, asking) THEN
+    IF NOT pg_has_role(asking, CURRENT_USER, 'USAGE') AND NOT sqlml._may_use(model.model_id, asking) THEN
         RAISE EXCEPTION 'permission denied for model "%"', model.model_name USING ERRCODE = '42501',
             HINT = 'Its owner can GRANT USAGE ON MODEL to you.';
+    END IF;
+    IF mark IS NULL AND NOT model.freed THEN
+        RETURN model.artifact_hash;
     END IF;
     IF mark IS NULL THEN
         number := model.default_version;

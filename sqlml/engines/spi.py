@@ -121,6 +121,13 @@ class SpiEngine(PostgresFacts):
         """The rest of the result as a pandas frame."""
         return self.result_table().to_pandas()
 
+    def explained(self, lines: Sequence[str]) -> tuple[list[str], list[tuple[str, ...]]]:
+        """The plan's lines; one that is a document in JSON, XML or YAML stays whole."""
+        plan = [str(text) for (text,) in self.result.fetchall()]
+        if plan[0].startswith(("[", "<", "- ")):
+            return ["QUERY PLAN"], [(text,) for text in plan]
+        return ["QUERY PLAN"], [(text,) for text in (*plan, *(f"sqlml: {line.strip()}" for line in lines))]
+
     def lending(self, rows: Any) -> AbstractContextManager[str]:
         """A backend has no client whose rows it could read."""
         raise NotSupportedYetError(

@@ -21,9 +21,7 @@ def engine_error(error: Any, sql: str) -> EngineError:
         result.sqlstate = "2D000"
         return result
     _, detail, hint, query, position = [*(getattr(error, "spidata", None) or ()), *[None] * 5][:5]
-    result = EngineError(
-        message, detail=detail, hint=hint, position=_position(sql, query, position), text=sql if sql else None
-    )
+    result = EngineError(message, detail=detail, hint=hint, position=_position(sql, query, position), text=sql or None)
     result.sqlstate = getattr(error, "sqlstate", None) or EngineError.sqlstate
     return result
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
@@ -40,19 +40,10 @@ def literal(value: Any) -> str:
     """A value as SQL that means the same under every setting a caller can make."""
     if value is None:
         return "NULL"
-    if isinstance(value, bool):
-        return "TRUE" if value else "FALSE"
-    if isinstance(value, int | Decimal):
-        return f"({value})" if _is_negative(value) else str(value)
-    if isinstance(value, float):
-        return f"'{_number(value)}'::pg_catalog.float8"
-    if isinstance(value, bytes | bytearray | memoryview):
-        return f"pg_catalog.decode('{bytes(value).hex()}', 'hex')"
-    if isinstance(value, datetime | date):
-        return f"'{value.isoformat()}'::pg_catalog.{_time_type(value)}"
     if isinstance(value, list | tuple):
         return f"ARRAY[{', '.join(map(literal, value))}]" if value else "'{}'"
-    return quoted(str(value))
+    written = next((write for kind, write in _WRITERS if isinstance(value, kind)), None)
+    return quoted(str(value)) if written is None else written(value)
 
 
 def quoted(text: str) -> str:
@@ -63,17 +54,31 @@ def quoted(text: str) -> str:
     return f"E'{doubled.replace(chr(92), chr(92) * 2)}'" if "\\" in text else f"'{doubled}'"
 
 
-def _is_negative(value: int | Decimal) -> bool:
-    return str(value).startswith("-")
+def _whole(value: int | Decimal) -> str:
+    return f"({value})" if str(value).startswith("-") else str(value)
 
 
-def _number(value: float) -> str:
+def _double(value: float) -> str:
     if math.isfinite(value):
-        return repr(value)
-    return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+        return f"'{value!r}'::pg_catalog.float8"
+    shown = "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    return f"'{shown}'::pg_catalog.float8"
 
 
-def _time_type(value: date) -> str:
-    if not isinstance(value, datetime):
-        return "date"
-    return "timestamp" if value.tzinfo is None else "timestamptz"
+def _bytes(value: bytes) -> str:
+    return f"pg_catalog.decode('{bytes(value).hex()}', 'hex')"
+
+
+def _moment(value: datetime) -> str:
+    return f"'{value.isoformat()}'::pg_catalog.{'timestamp' if value.tzinfo is None else 'timestamptz'}"
+
+
+# The first that fits: a boolean is an integer, too, and a moment a date.
+_WRITERS: tuple[tuple[Any, Callable[[Any], str]], ...] = (
+    (bool, lambda value: str(value).upper()),
+    (int | Decimal, _whole),
+    (float, _double),
+    (bytes | bytearray | memoryview, _bytes),
+    (datetime, _moment),
+    (date, lambda value: f"'{value.isoformat()}'::pg_catalog.date"),
+)

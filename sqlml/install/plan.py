@@ -40,12 +40,19 @@ class Step:
     sql: str
 
 
+# Names mean what they mean here, whatever schemas and operators the database has.
+_OWN_SETTINGS = Step(
+    "settings of this transaction",
+    "SET LOCAL search_path = pg_catalog, pg_temp; SET LOCAL standard_conforming_strings = on; SET LOCAL row_security = off",
+)
+
+
 def plan_installation(facts: ServerFacts, scorer: ScorerName, version: str) -> list[Step]:
     """All that an installation, or an upgrade, runs in one transaction. Raises SqlmlError where it cannot work."""
     require_server(facts)
     chosen = SCORERS[scorer]
     chosen.require(facts)
-    steps = []
+    steps = [_OWN_SETTINGS]
     if not facts.has_catalog:
         catalog = read_sql("catalog/postgres.sql").replace("{schema}", f'"{CATALOG_SCHEMA}"')
         steps.append(Step("tables of the catalog", catalog))
@@ -111,7 +118,7 @@ def _record(facts: ServerFacts, scorer: ScorerName, version: str) -> str:
 def plan_removal(*, drop_models: bool, cascade: bool) -> list[Step]:
     """What takes the functions, rules and, where asked for, the models out of a database."""
     sql = read_sql("postgres/uninstall.sql").replace("{cascade}", "CASCADE" if cascade else "RESTRICT")
-    steps = [Step("functions, policies and tables of the installation", sql)]
+    steps = [_OWN_SETTINGS, Step("functions, policies and tables of the installation", sql)]
     if drop_models:
         steps.append(Step("the models", f'DROP SCHEMA "{CATALOG_SCHEMA}" {"CASCADE" if cascade else "RESTRICT"}'))
     return steps

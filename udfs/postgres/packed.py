@@ -68,7 +68,7 @@ def split_variable_reference(data: ByteArray, offsets: IntArray, content: ByteAr
     """The plain twin of ``split_variable``."""
     at = filled = 0
     for i in range(len(valid)):
-        (length,) = struct.unpack_from(">i", data, at)
+        length = int.from_bytes(data[at : at + 4].tobytes(), "big", signed=True)
         at += 4
         valid[i] = length >= 0
         if length > 0:
@@ -93,7 +93,8 @@ def _split(kind: str, rows: int) -> Callable[..., None]:
         return split_fixed_reference if kind == "fixed" else split_variable_reference
     from udfs.postgres import splitting  # noqa: PLC0415 - numba, which catalog reads must not pay for
 
-    return splitting.split_fixed if kind == "fixed" else splitting.split_variable
+    split: Callable[..., None] = splitting.split_fixed if kind == "fixed" else splitting.split_variable
+    return split
 
 
 def _texts(elements: ByteArray, packing: Packing, rows: int) -> pa.Array:

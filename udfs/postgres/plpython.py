@@ -5,6 +5,8 @@ statement changed the catalog itself (see ``forget``). The caller's settings, te
 where a bare name is looked up.
 """
 
+# ruff: noqa: PLR0917 - functions of the server pass their arguments by position
+
 from __future__ import annotations
 
 import json
@@ -43,8 +45,10 @@ def scorer_of(plpy: Any, reference: str, role: str, stamp: bytes) -> RowScorer:
 def _load(plpy: Any, artifact_hash: str) -> RowScorer:
     from udfs.artifact import read_artifact  # noqa: PLC0415 - the first model of a backend pays for it
 
-    query = f"SELECT body FROM sqlml.artifacts WHERE artifact_hash = {plpy.quote_literal(artifact_hash)}"
-    rows = plpy.execute(query)
+    rows = plpy.execute(
+        "SELECT body FROM sqlml.artifacts "
+        f"WHERE artifact_hash OPERATOR(pg_catalog.=) {plpy.quote_literal(artifact_hash)}::pg_catalog.text"
+    )
     if not rows:
         raise InputMismatchError(f"the artifact {artifact_hash[:12]}... is gone")
     made = RowScorer(read_artifact(rows[0]["body"]))
@@ -87,9 +91,7 @@ _OUTPUTS: dict[str, Callable[[RowScorer, str], Any]] = {
 
 
 @_told
-def score(
-    plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbers: Any, times: Any, texts: Any
-) -> Any:
+def score(plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbers: Any, times: Any, texts: Any) -> Any:
     """One output of a packed row."""
     scorer = scorer_of(plpy, reference, role, stamp)
     if output == "contribs":

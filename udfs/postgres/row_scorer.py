@@ -147,15 +147,15 @@ class RowScorer:
 
     def raw(self) -> list[float]:
         """The sums of the trees."""
-        return self._run("raw").tolist()
+        return list(map(float, self._run("raw")))
 
     def features(self) -> list[float]:
         """What the forest sees; NaN is missing."""
-        return self._run("features").tolist()
+        return list(map(float, self._run("features")))
 
     def contributions(self) -> list[float]:
         """For each output one a feature and the bias."""
-        return self._run("contribs").tolist()
+        return list(map(float, self._run("contribs")))
 
 
 def unpacked(packed: bytes | None, form: str) -> list[Any]:

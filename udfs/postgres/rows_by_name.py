@@ -89,8 +89,11 @@ def _microseconds(value: Any, kind: Kind) -> int | None:
 
 
 def _pack(values: list[Any], form: str) -> bytes:
-    parts = [struct.pack(">iiIii", 1, 1, 0, len(values), 1)]
-    width = struct.calcsize(form)
-    for value in values:
-        parts.append(struct.pack(">i", -1) if value is None else struct.pack(">i", width) + struct.pack(form, value))
-    return b"".join(parts)
+    header = struct.pack(">iiIii", 1, 1, 0, len(values), 1)
+    return header + b"".join(_packed(value, form) for value in values)
+
+
+def _packed(value: Any, form: str) -> bytes:
+    if value is None:
+        return struct.pack(">i", -1)
+    return struct.pack(">i", struct.calcsize(form)) + struct.pack(form, value)

@@ -24,8 +24,7 @@ def split_fixed(data, width, values, valid):
 @kernel
 def split_variable(data, offsets, content, valid):
     """Copy the elements' bytes to ``content``, one after the other, with Arrow's offsets; NULLs are empty."""
-    at = 0
-    filled = 0
+    at = filled = np.int64(0)
     offsets[0] = 0
     for i in range(valid.shape[0]):
         present = data[at] < 128

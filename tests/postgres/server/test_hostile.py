@@ -1,0 +1,162 @@
+"""Callers who try to steer what runs in the server: by search paths, operators, temporary objects, settings and artifacts."""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+import psycopg
+import pytest
+
+from udfs.artifact import read_artifact, write_artifact
+
+from .conftest import run, value
+
+SCORE = "SELECT sqlml.predict('public.churn', c) FROM public.customers AS c ORDER BY id LIMIT 1"
+TRAIN = (
+    "CREATE OR REPLACE MODEL public.hers OPTIONS (input_label_cols = ['churned'], max_iterations = 5) AS "
+    "SELECT age, plan, churned FROM public.customers"
+)
+
+EVIL = """
+CREATE FUNCTION public.evil_text(text, text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE FUNCTION public.evil_name(name, name) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE FUNCTION public.evil_uuid(uuid, uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE FUNCTION public.evil_oid(oid, oid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE OPERATOR public.= (LEFTARG = text, RIGHTARG = text, FUNCTION = public.evil_text);
+CREATE OPERATOR public.= (LEFTARG = name, RIGHTARG = name, FUNCTION = public.evil_name);
+CREATE OPERATOR public.= (LEFTARG = uuid, RIGHTARG = uuid, FUNCTION = public.evil_uuid);
+CREATE OPERATOR public.= (LEFTARG = oid, RIGHTARG = oid, FUNCTION = public.evil_oid);
+CREATE FUNCTION public.starts_with(text, text) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE FUNCTION public.pg_has_role(name, oid, text) RETURNS boolean LANGUAGE sql AS 'SELECT true';
+CREATE FUNCTION public.lower(text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+CREATE FUNCTION public.array_send(float8[]) RETURNS bytea LANGUAGE plpgsql AS $$
+BEGIN RAISE EXCEPTION 'steered'; END $$;
+"""
+
+
+@pytest.fixture
+def hostile(root, connect):
+    """Bob, who may use no model, with a search path in which his operators and functions come before the server's own."""
+    root.execute(EVIL)
+    bob = connect("bob")
+    bob.execute("SET search_path = public, pg_catalog")
+    return bob
+
+
+def test_operators_and_functions_in_front_of_the_servers_own(root, hostile):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for model"):
+        hostile.execute(SCORE)
+    assert value(hostile, "SELECT count(*) FROM sqlml.artifacts") == 0
+    root.execute("SELECT sqlml._grant_usage((SELECT model_id FROM sqlml._models), 'bob')")
+    assert value(hostile, SCORE) == value(root, SCORE)
+
+
+def test_temporary_objects_of_the_same_names(root, connect):
+    alice = connect("alice")
+    with alice.transaction():
+        for name in ("artifacts", "_models", "_versions", "_installation", "pg_roles", "pg_class", "pg_type"):
+            alice.execute(f"CREATE TEMP TABLE {name} (artifact_hash text, body bytea, model_id uuid, owner oid)")
+        alice.execute("SET LOCAL search_path = pg_temp, public")
+        run(alice, TRAIN)
+        assert value(alice, "SELECT sqlml.predict('public.hers', c) FROM public.customers AS c LIMIT 1") is not None
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied"), alice.transaction():
+            alice.execute(SCORE)
+
+
+SETTINGS = {
+    "DateStyle": "SQL, DMY",
+    "IntervalStyle": "sql_standard",
+    "bytea_output": "escape",
+    "extra_float_digits": "-5",
+    "standard_conforming_strings": "off",
+    "client_encoding": "LATIN1",
+    "TimeZone": "Asia/Kathmandu",
+    "array_nulls": "off",
+    "transform_null_equals": "on",
+    "row_security": "on",
+    "enable_seqscan": "off",
+    "plan_cache_mode": "force_generic_plan",
+    "escape_string_warning": "off",
+    "lc_numeric": "C",
+    "xmloption": "document",
+}
+
+
+def test_settings_change_nothing(root, connect):
+    alice = connect("alice")
+    statement = TRAIN.replace("age, plan", "age, plan, seen, spend").replace("FROM public", "FROM public")
+    run(alice, "SHOW MODELS")
+    alice.execute("SET TimeZone = 'UTC'")
+    run(alice, statement)
+    alice.execute("SET search_path = pg_catalog")
+    for name, setting in SETTINGS.items():
+        if name != "TimeZone":  # which a model keeps: calendar parts are those of the zone it was trained in
+            alice.execute(f"SET {name} = '{setting}'")
+    run(alice, statement)
+    hashes = [
+        row[0] for row in root.execute("SELECT artifact_hash FROM sqlml.model_versions WHERE model_name = 'hers'")
+    ]
+    assert len(hashes) == 2
+    assert hashes[0] == hashes[1]
+    query = "SELECT sum(sqlml.predict('public.hers', c)) FROM public.customers AS c"
+    alice.execute(f"SET TimeZone = '{SETTINGS['TimeZone']}'")
+    alice.execute("RESET extra_float_digits")
+    assert value(alice, query) == value(root, query)
+
+
+def test_settings_of_ours_do_not_exist(root, connect):
+    """Nothing is read from a setting that a caller could make, such as where Python finds packages."""
+    alice = connect("alice")
+    for name in ("sqlml.python", "sqlml.path", "sqlml.scorer", "sqlml.folders"):
+        alice.execute(f"SET {name} = '/nowhere'")
+    run(alice, TRAIN)
+
+
+def test_artifacts_are_verified(root, connect):
+    eve = connect("eve")
+    body = value(root, "SELECT body FROM sqlml.artifacts")
+    broken = bytearray(body)
+    broken[len(body) // 2] ^= 1
+    wild = dataclasses.replace(read_artifact(body))
+    tree = wild.forest.trees[0]
+    looped = dataclasses.replace(tree, left_child=np.zeros_like(tree.left_child))  # the root is its own child
+    resealed = write_artifact(
+        dataclasses.replace(wild, forest=dataclasses.replace(wild.forest, trees=(looped, *wild.forest.trees[1:])))
+    )
+    for given in (b"", b"nonsense", bytes(broken), body[:-1]):
+        with pytest.raises(psycopg.errors.DataCorrupted):
+            eve.execute("SELECT sqlml._store_artifact(%s)", [given])
+    with pytest.raises(psycopg.errors.DataCorrupted, match=r"child|depth|tree"):
+        eve.execute("SELECT sqlml._store_artifact(%s)", [resealed])
+    assert value(eve, "SELECT sqlml._store_artifact(%s)", body) == hashlib.sha256(body).hexdigest()
+
+
+def test_a_damaged_artifact_is_refused_where_it_is_used(root):
+    root.execute("UPDATE sqlml.artifacts SET body = overlay(body placing '\\x00'::bytea from 200)")
+    with pytest.raises(psycopg.errors.DataCorrupted, match="checksum does not match"):
+        root.execute(SCORE)
+    with pytest.raises(psycopg.errors.DataCorrupted, match="checksum does not match"):
+        run(root, "SELECT PREDICT(churn, *) FROM customers LIMIT 1")
+
+
+def test_internal_functions_are_not_for_everybody(connect):
+    eve = connect("eve")
+    for call in ("_put_artifact('x', 'y')", "_verified_hash('x')", "_image_of('x')"):
+        with pytest.raises((psycopg.errors.InsufficientPrivilege, psycopg.errors.UndefinedFunction)):
+            eve.execute(f"SELECT sqlml.{call}")
+
+
+def test_cursor_functions_read_only_what_the_caller_may(root, connect):
+    eve = connect("eve")
+    root.execute("CREATE TABLE secret AS SELECT 1 AS x")
+    with (
+        pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for table secret"),
+        eve.transaction(),
+    ):
+        eve.execute("SELECT sqlml._open('c', 'SELECT * FROM secret')")
