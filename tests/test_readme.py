@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,19 @@ def test_every_flag_of_the_shell_that_is_mentioned_exists():
 
 def test_markers_of_the_benchmarks_are_there():
     assert README.index("<!-- benchmarks: begin -->") < README.index("<!-- benchmarks: end -->")
+
+
+def test_five_minutes_with_postgres(plpython, cluster, tmp_path):
+    """As a newcomer has it: the installation by the command, then psql and nothing else."""
+    from sqlml.cli.main import main
+    from sqlml.cli.tour import flight_csv
+
+    dsn = cluster.create_database("fleet")
+    assert main(["install", dsn]) == 0
+    shutil.copy(flight_csv("planes", tmp_path), tmp_path / "planes.csv")
+    for block in blocks("psql", section("Five minutes with Postgres")):
+        command = [shutil.which("psql"), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", dsn]
+        done = subprocess.run(command, input=block, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert done.returncode == 0, block + done.stderr
+        assert "ERROR" not in done.stderr
+        assert "(0 rows)" not in done.stdout

@@ -48,6 +48,12 @@ ALTER MODEL [IF EXISTS] name KEEP n VERSIONS""",
         "Read a model from a file: an artifact, or any model text of LightGBM.",
         "IMPORT [OR REPLACE] MODEL [IF NOT EXISTS] name FROM 'file' [OPTIONS (label = 'y', class_labels = [...])]",
     ),
+    "GRANT": Topic(
+        "Let roles use a model, or no longer; in a Postgres server with sqlml installed.",
+        """\
+GRANT USAGE ON MODEL name TO role [, ...]
+REVOKE USAGE ON MODEL name FROM role [, ...]""",
+    ),
     "PREDICT": Topic(
         "The prediction of a row, anywhere an expression may stand; * means the columns of the FROM beside it.",
         """\
