@@ -202,6 +202,24 @@ def routine(function: Callable[..., Any]) -> Routine:
     return Routine(function)
 
 
+def name_elsewhere(name: str) -> None:
+    """Promise numba, which loads whatever it compiles, a name that only another process has; here it leads to ``abort``."""
+    if llvmlite.binding.address_of_symbol(name) is None:
+        llvmlite.binding.add_symbol(name, llvmlite.binding.address_of_symbol("abort"))
+
+
+def emit_ir(function: Callable[..., Any], result: Any = types.void) -> tuple[str, str]:
+    """The name and the LLVM module of a function of int64, all it calls included, for code that runs in another process.
+
+    No reference counts and no wrapper for Python: what is emitted needs nothing of numba's runtime.
+    """
+    signature = result(*[types.int64] * function.__code__.co_argcount)
+    options = {**OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+    compiled = numba.njit(signature, **options)(function)
+    found = compiled.overloads[compiled.signatures[0]]
+    return str(found.fndesc.llvm_func_name), str(found.library.get_llvm_str())
+
+
 @intrinsic
 def invoke(typing_context, address, arguments):
     """Call the routine at an address with a tuple of int64."""

@@ -23,8 +23,10 @@ VERSION, CONVERT = 6, 7
 SIZE, CHECKSUM, TASK, SLOTS, ARGUMENTS, CELLS, OPERANDS, CODES, LANES, LONGEST, ENGINE = range(8, 19)
 REGRESSION, BINARY, MULTICLASS, RANKING = range(4)
 TASKS = {"regression": REGRESSION, "binary": BINARY, "multiclass": MULTICLASS, "ranking": RANKING}
-NUMBER, TEXT, TIME = range(3)
-KINDS = {"number": NUMBER, "boolean": NUMBER, "text": TEXT, "date": TIME, "timestamp": TIME, "timestamptz": TIME}
+NUMBER, BOOLEAN, TEXT, DATE, TIMESTAMP, TIMESTAMPTZ = range(6)
+KINDS = {
+    "number": NUMBER, "boolean": BOOLEAN, "text": TEXT, "date": DATE, "timestamp": TIMESTAMP, "timestamptz": TIMESTAMPTZ,
+}  # fmt: skip
 
 SECTIONS = 24
 # Name of each section and bytes of an element.
