@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import kernel, part, peek, word
+from udfs.jit import allocate, kernel, part, peek, poke, release, word
 from udfs.postgres import layout
 from udfs.postgres.check_program import check_program
 from udfs.postgres.lanes import MAX_LEAVES
@@ -53,7 +53,7 @@ def check_image(image, size):
         return np.int64(GROUP)
     if not check_nodes(image):
         return np.int64(NODE)
-    if not check_trees(image):
+    if not check_trees(image) or not check_parents(image):
         return np.int64(TREE)
     return np.int64(GOOD if check_program(image) else PROGRAM)
 
@@ -285,6 +285,31 @@ def check_nodes(image):
             if first > sets or not between(count, 0, sets - first + 1):
                 return False
     return True
+
+
+@kernel
+def check_parents(image):
+    """No node has two parents: a way through a tree is no longer than the tree."""
+    count = word(image, layout.NODES + 1)
+    seen = allocate(count + 8)
+    if seen == 0:
+        return False
+    for k in range(count):
+        poke(seen, np.uint8, k, np.uint8(0))
+    result = True
+    for k in range(2 * count + word(image, layout.TREES)):
+        if k < 2 * count:
+            node = image + word(image, layout.NODES) + 8 * layout.NODE_WORDS * (k >> 1)
+            child = np.int64(peek(node, np.int32, 2 * layout.NODE_CHILDREN + (k & 1)))
+        else:
+            tree = image + word(image, layout.TREE_TABLE) + 4 * layout.TREE_INTS * (k - 2 * count)
+            child = np.int64(peek(tree, np.int32, layout.TREE_ROOT))
+        if child >= 0:
+            if peek(seen, np.uint8, child) != 0:
+                result = False
+            poke(seen, np.uint8, child, np.uint8(1))
+    release(seen)
+    return result
 
 
 @kernel

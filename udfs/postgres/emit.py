@@ -17,7 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from udfs.errors import UnsupportedModelError
-from udfs.jit import cache_directory, emit_ir
+from udfs.jit import cache_directory, compile_for_elsewhere, emit_ir
 from udfs.postgres.library import OPERATOR_TABLE
 from udfs.postgres.link import link_object
 
@@ -107,6 +107,7 @@ def _build_elsewhere(major: int, level: str) -> bytes:
 
 def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     """The object of all kernels for a level, and the names it exports; only where numba compiles for that level."""
+    compile_for_elsewhere()
     from udfs.postgres.functions import C_FUNCTIONS, SQL_FUNCTIONS  # noqa: PLC0415 - numba compiles as they are imported
     from udfs.postgres.operators import NUMBERED  # noqa: PLC0415
     from udfs.transforms.registry import OPERATORS  # noqa: PLC0415
@@ -131,10 +132,10 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     glue += [f"@pg_finfo_{name}.record = internal constant {{i32}} {{i32 1}}" for name in SQL_FUNCTIONS]
     glue += [f"define ptr @pg_finfo_{name}() {{ ret ptr @pg_finfo_{name}.record }}" for name in SQL_FUNCTIONS]
     exports = ["Pg_magic_func", "_PG_init", *C_FUNCTIONS, *SQL_FUNCTIONS, *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS)]
-    return _compiled([*modules, "\n".join(glue)], level), exports
+    return _compiled([*modules, "\n".join(glue)], level, exports), exports
 
 
-def _compiled(texts: list[str], level: str) -> bytes:
+def _compiled(texts: list[str], level: str, exports: list[str]) -> bytes:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
@@ -145,18 +146,18 @@ def _compiled(texts: list[str], level: str) -> bytes:
     whole: Any = None
     for text in texts:
         # A numba environment is a common variable that only Python code would fill.
-        parsed = llvm.parse_assembly(text.replace(" = common ", " = internal ").replace(" = external global i64", _HIDDEN))
+        parsed = llvm.parse_assembly(text.replace(" = common ", " = internal "))
         if whole is None:
             whole = parsed
         else:
             whole.link_in(parsed)
     whole.verify()
+    for function in whole.functions:
+        if not function.is_declaration and function.name not in exports:
+            function.linkage = "internal"
     builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
     builder.getModulePassManager().run(whole, builder)
     return bytes(machine.emit_object(whole))
-
-
-_HIDDEN = " = external global i64"
 
 
 def _wrapper(exported: str, name: str, arguments: int) -> str:

@@ -1,6 +1,6 @@
 """The SQL functions as the server calls them: a call record in, a Datum out.
 
-    _value, _probs, _class, _raw, _features      (reference, arguments ...)   for SQL that a session writes
+    _value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)   for SQL that a session writes
     predict, predict_label                       (name, columns ...)
     predict_proba                                (name, class, columns ...)
     predict_version                              (name, number, columns ...)
@@ -14,6 +14,7 @@ from udfs.jit import allocate, kernel, part, peek, poke, release, word
 from udfs.postgres import layout, server
 from udfs.postgres.cache import let_go, same
 from udfs.postgres.check import check_image
+from udfs.postgres.contributions import contributions
 from udfs.postgres.rows import fill_from_row
 from udfs.postgres.score import FEATURES, PREDICTION, RAW, chosen_class, row_bytes, score_cells
 from udfs.postgres.server import argument, argument_is_null, call, fail, set_word
@@ -154,6 +155,19 @@ def _features(fcinfo):
     return double_array(values, count)
 
 
+def _contribs(fcinfo):
+    if argument_is_null(fcinfo, 0):
+        return answer_null(fcinfo)
+    bound = prepare(fcinfo, 1, 0, 0)
+    score(bound, FEATURES)
+    image = word(bound, IMAGE)
+    count = word(image, layout.OUTPUTS) * (word(image, layout.N_FEATURES) + 1)
+    values = call("palloc", (8 * count + 8,))
+    if not contributions(image, word(bound, CELLS), values):
+        fail("53200", "out of memory", (), "", ())
+    return double_array(values, count)
+
+
 @kernel
 def class_of(bound):
     """The number of the class of a bound row."""
@@ -272,6 +286,7 @@ SQL_FUNCTIONS = {
     "sqlml_class": _class,
     "sqlml_raw": _raw,
     "sqlml_features": _features,
+    "sqlml_contribs": _contribs,
     "sqlml_predict": _predict,
     "sqlml_predict_label": _predict_label,
     "sqlml_predict_proba": _predict_proba,
