@@ -1,7 +1,7 @@
 -- The only way for those who do not own the schema to get an artifact in. {load} stands for the lines that find the package.
 
 CREATE OR REPLACE FUNCTION sqlml._verified_hash(body bytea) RETURNS text LANGUAGE plpython3u IMMUTABLE AS $python$
-{load udfs.postgres.verify}
+{load udfs.postgres.stored}
 return module.verified_hash(plpy, body)
 $python$;
 

@@ -103,9 +103,9 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
     if not len(feature) or max(len(tree.leaf_value) for tree in forest.trees) > MAX_DEEP_LEAVES:
         return None
     shape = forest_shape(forest, roots.astype(np.int64), left.astype(np.int64), right.astype(np.int64))
-    mode = _modes(decision)
-    cuts = _moved_off_zero(threshold)
-    coder = _Coder()
+    mode = modes(decision)
+    cuts = moved_off_zero(threshold)
+    coder = Coder()
     column = np.zeros(len(feature), np.int64)
     code = np.zeros(len(feature), np.int64)
     table = np.zeros((len(feature), SET_WORDS), np.int64)
@@ -122,20 +122,40 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
     return _assemble(shape, coder, mode == CATEGORY, column, code, table, values)
 
 
-def _modes(decision: npt.NDArray[np.int32]) -> Ints:
+def modes(decision: npt.NDArray[np.int32]) -> Ints:
+    """How every node treats missing values, by LightGBM's decision types."""
     missing, goes_right = (decision >> 2) & 3, (decision & 2) == 0
-    modes = np.select([missing == 1, missing == 2], [ZERO_LEFT + goes_right, NAN_LEFT + goes_right], ORDINARY)
-    return np.where(decision & 1, CATEGORY, modes).astype(np.int64)
+    kinds = np.select([missing == 1, missing == 2], [ZERO_LEFT + goes_right, NAN_LEFT + goes_right], ORDINARY)
+    return np.where(decision & 1, CATEGORY, kinds).astype(np.int64)
 
 
-def _moved_off_zero(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def moved_off_zero(threshold: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """LightGBM takes values within its zero threshold for 0: move thresholds that would tell them apart to the range's ends."""
     below = np.nextafter(-NEAR_ZERO, -np.inf)
     small = np.abs(threshold) <= NEAR_ZERO
     return np.where(small, np.where(threshold >= 0, NEAR_ZERO, below), threshold)
 
 
-class _Coder:
+def merge_categories(
+    start: Any, length: Any, words: npt.NDArray[np.uint32]
+) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.uint8]] | None:
+    """The class of every category (the last: any other) and, ``[sets, classes]``, 1 where it goes right; None if too many."""
+    width = max(int(length.max()), 1)
+    if len(start) * width * 32 > MAX_MEMBERSHIPS:
+        return None
+    padded = np.zeros((len(start), width), np.uint32)
+    for row, (begin, size) in enumerate(zip(start.tolist(), length.tolist(), strict=True)):
+        padded[row, :size] = words[begin : begin + size]
+    members = np.unpackbits(padded.astype("<u4").view(np.uint8), axis=1, bitorder="little")
+    members = np.concatenate((members, np.zeros((len(start), 1), np.uint8)), axis=1)
+    signature = np.packbits(members, axis=0).T.copy()
+    kinds, which = np.unique(signature, axis=0, return_inverse=True)
+    if len(kinds) > MAX_CLASSES:
+        return None
+    return which.reshape(-1).astype(np.uint16), 1 - np.unpackbits(kinds, axis=1, count=len(start)).T
+
+
+class Coder:
     """Gathers the columns of codes, feature by feature."""
 
     def __init__(self) -> None:
@@ -169,25 +189,16 @@ class _Coder:
 
     def add_categorical(self, feature: int, start: Any, length: Any, words: npt.NDArray[np.uint32]) -> Ints | None:
         """The set record of every categorical node of a feature, without the number within its tree."""
-        width = max(int(length.max()), 1)
-        if len(start) * width * 32 > MAX_MEMBERSHIPS:
+        merged = merge_categories(start, length, words)
+        if merged is None:
             return None
-        padded = np.zeros((len(start), width), np.uint32)
-        for row, (begin, size) in enumerate(zip(start.tolist(), length.tolist(), strict=True)):
-            padded[row, :size] = words[begin : begin + size]
-        members = np.unpackbits(padded.astype("<u4").view(np.uint8), axis=1, bitorder="little")
-        members = np.concatenate((members, np.zeros((len(start), 1), np.uint8)), axis=1)  # the last: any other category
-        signature = np.packbits(members, axis=0).T.copy()
-        kinds, which = np.unique(signature, axis=0, return_inverse=True)
-        if len(kinds) > MAX_CLASSES:
-            return None
-        goes_right = 1 - np.unpackbits(kinds, axis=1, count=len(start)).T
+        which, goes_right = merged
         first = len(self.columns)
         self.columns += [[0, 0, 0, 0]] * 2
         self.keys += [np.zeros(KEY_TABLE, np.uint16)] * 2
-        record = [feature, first, 2, *[0] * 7, _length(self.classes) * 2, members.shape[1] - 1, 0, 0, 0, 0]
+        record = [feature, first, 2, *[0] * 7, _length(self.classes) * 2, len(which) - 1, 0, 0, 0, 0]
         self.features.append(record)
-        self.classes.append(which.reshape(-1).astype(np.uint16))
+        self.classes.append(which)
         entries = np.zeros((len(start), SET_WORDS), np.int64)
         entries[:, 0] = first
         entries[:, 1] = _length(self.tables) + np.arange(len(start)) * TABLE_BYTES
@@ -203,7 +214,7 @@ def _length(parts: list[Any]) -> int:
 
 
 def _assemble(
-    shape: Shape, coder: _Coder, is_set: npt.NDArray[np.bool_], column: Ints, code: Ints, sets: Ints, values: Any
+    shape: Shape, coder: Coder, is_set: npt.NDArray[np.bool_], column: Ints, code: Ints, sets: Ints, values: Any
 ) -> Sections | None:
     set_nodes = np.lexsort((shape.place, shape.tree))
     set_nodes = set_nodes[is_set[set_nodes]]

@@ -196,30 +196,60 @@ def _place_outputs(instructions: Sequence[_Instruction], raw: int, features: int
     return scratch.count
 
 
-def build_program_image(program: Program) -> Words:
-    """The program as one array of words for ``run_program``; compiles the kernels it needs."""
+@dataclass(frozen=True)
+class PlacedStep:
+    """An operator of the program with the numbers of the rows of its inputs and outputs, and its encoded parameters."""
+
+    op: str
+    operands: list[int]
+    parameters: Words
+
+
+@dataclass(frozen=True)
+class PlacedProgram:
+    """A program whose rows are numbered: raw rows, null rows, features, scratch."""
+
+    raw_rows: int
+    scratch_rows: int
+    steps: list[PlacedStep]
+    arguments: list[list[int]]  # rows of each argument
+    features: list[int]  # row of each feature; another than its own where it needs no computation
+
+
+def place_program(program: Program) -> PlacedProgram:
+    """Check a program and number its rows; the plan of every image of it."""
     arguments, instructions, features = _resolve(program)
-    slots = _place_arguments(program, arguments)
-    raw = slots + len(arguments)
-    scratch = _place_outputs(instructions, raw, len(features))
+    raw_rows = _place_arguments(program, arguments)
+    first = raw_rows + len(arguments)
+    scratch = _place_outputs(instructions, first, len(features))
     if scratch > SCRATCH_LIMIT:
         raise ArtifactError(f"transform program needs {scratch} rows of scratch memory, more than {SCRATCH_LIMIT}")
-    copies = [(v.rows[0], i) for i, v in enumerate(features) if v.rows[0] != raw + i]
-    operands = [[row for value in (*ins.inputs, *ins.outputs) for row in value.rows] for ins in instructions]
-    longest = max((len(rows) for rows in operands), default=0)
-    body = HEAD + sum(3 + len(rows) for rows in operands) + 2 * len(copies)
+    steps = [
+        PlacedStep(ins.step.op, [row for value in (*ins.inputs, *ins.outputs) for row in value.rows], _encoded(ins))
+        for ins in instructions
+    ]
+    return PlacedProgram(
+        raw_rows, scratch, steps, [value.rows for value in arguments], [value.rows[0] for value in features]
+    )
+
+
+def build_program_image(program: Program) -> Words:
+    """The program as one array of words for ``run_program``; compiles the kernels it needs."""
+    placed = place_program(program)
+    own = placed.raw_rows + len(placed.arguments)  # the first feature's own row
+    copies = [(row, i) for i, row in enumerate(placed.features) if row != own + i]
+    longest = max((len(step.operands) for step in placed.steps), default=0)
+    body = HEAD + sum(3 + len(step.operands) for step in placed.steps) + 2 * len(copies)
     table: list[int] = []
-    parameters: list[Words] = []
-    for instruction, rows in zip(instructions, operands, strict=True):
-        encoded = _encoded(instruction)
-        kernel_function = instruction.operator.kernel
+    for step in placed.steps:
+        kernel_function = OPERATORS[step.op].kernel
         address = kernel_address(kernel_function) if kernel_function is not None else 0
-        table += [address, body, len(rows), *rows]
-        parameters.append(encoded)
-        body += len(encoded)
-    head = [MAGIC, slots, len(arguments), len(features), scratch, len(instructions), len(copies), longest]
+        table += [address, body, len(step.operands), *step.operands]
+        body += len(step.parameters)
+    head = [MAGIC, placed.raw_rows, len(placed.arguments), len(placed.features), placed.scratch_rows]
+    head += [len(placed.steps), len(copies), longest]
     flat = np.array(head + table + [word for copy in copies for word in copy], np.int64)
-    return np.concatenate([flat, *parameters])
+    return np.concatenate([flat, *(step.parameters for step in placed.steps)])
 
 
 @kernel

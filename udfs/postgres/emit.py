@@ -1,0 +1,246 @@
+"""The native library of a server: kernels to one LLVM module, to an object, to a shared object; built once, kept on disk.
+
+Compilation runs in a child process whose numba is told another CPU than this machine's: the library runs on any machine of
+its level, wherever it was built. What a level's code needs is asked of the CPU when the server loads the library (``_PG_init``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from udfs.errors import UnsupportedModelError
+from udfs.jit import cache_directory, compile_for_elsewhere, emit_ir
+from udfs.postgres.library import OPERATOR_TABLE
+from udfs.postgres.link import link_object
+
+# What a level's code may use, by LLVM's names; /proc/cpuinfo has other names for some.
+_V2 = ("cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3")
+_V3 = (*_V2, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
+LEVELS: dict[str, tuple[str, ...]] = {"x86-64-v2": _V2, "x86-64-v3": _V3}
+_FLAGS = {"lzcnt": "abm", "sse3": "pni", "sse4.1": "sse4_1", "sse4.2": "sse4_2", "bmi": "bmi1"}
+OLDEST, NEWEST = 15, 17
+# Bits of CPUID's answers that a level needs: leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx.
+_CPUID = {"x86-64-v2": (0x00982201, 0, 0x1), "x86-64-v3": (0x38D83201, 0x128, 0x21)}
+_STATE_WORDS = 16
+
+
+def level_for(cpu_flags: Iterable[str]) -> str:
+    """The best level that a machine with these flags of /proc/cpuinfo runs."""
+    flags = set(cpu_flags)
+    for level, wanted in reversed(LEVELS.items()):
+        if all(_FLAGS.get(name, name) in flags for name in wanted):
+            return level
+    raise UnsupportedModelError(
+        "the server's CPU is older than x86-64-v2, which the native scorer needs",
+        hint="Install with --scorer plpython or --scorer sql.",
+    )
+
+
+def library_for(server_version_num: int, cpu_flags: Iterable[str]) -> bytes:
+    """The native library for a server: its ``server_version_num`` and the flags of its /proc/cpuinfo."""
+    return build_library(server_version_num, level_for(cpu_flags))
+
+
+def build_library(server_version_num: int, level: str) -> bytes:
+    """The library for a major version and a CPU level, from the disk where it was built before."""
+    major = server_version_num // 10_000
+    if not OLDEST <= major <= NEWEST:
+        raise UnsupportedModelError(
+            f"the native scorer knows PostgreSQL {OLDEST} to {NEWEST}, the server is {major}",
+            hint="Install with --scorer plpython or --scorer sql.",
+        )
+    directory = cache_directory()
+    path = Path(directory) / f"sqlml-pg{major}-{level}.so" if directory else None
+    if path is not None:
+        kept = _kept(path)
+        if kept is not None:
+            return kept
+    library = _build_elsewhere(major, level)
+    if path is not None:
+        _keep(path, library)
+    return library
+
+
+def _kept(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    return content[32:] if hashlib.sha256(content[32:]).digest() == content[:32] else None
+
+
+def _keep(path: Path, library: bytes) -> None:
+    """Write beside and rename: nobody reads half a file."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_bytes(hashlib.sha256(library).digest() + library)
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+
+
+def _build_elsewhere(major: int, level: str) -> bytes:
+    environment = {
+        **os.environ,
+        "NUMBA_CPU_NAME": level,
+        "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in LEVELS[level]),
+        "SQLML_KERNEL_CACHE": "off",
+        "NUMBA_OPT": "0",  # everything is optimized once, when it is together
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]),
+    }
+    command = [sys.executable, "-m", "udfs.postgres.emit", str(major), level]
+    done = subprocess.run(command, capture_output=True, check=False, env=environment)  # noqa: S603 - ourselves
+    if done.returncode:
+        raise UnsupportedModelError(
+            f"the native library could not be built: {done.stderr.decode(errors='replace').strip().splitlines()[-1:]}"
+        )
+    return done.stdout
+
+
+def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
+    """The object of all kernels for a level, and the names it exports; only where numba compiles for that level."""
+    compile_for_elsewhere()
+    from udfs.postgres.functions import C_FUNCTIONS, SQL_FUNCTIONS  # noqa: PLC0415 - numba compiles as they are imported
+    from udfs.postgres.operators import NUMBERED  # noqa: PLC0415
+    from udfs.transforms.registry import OPERATORS  # noqa: PLC0415
+
+    modules, glue = [], [_head(major, level)]
+    from numba import types  # noqa: PLC0415
+
+    for exported, function in {**SQL_FUNCTIONS, **C_FUNCTIONS}.items():
+        name, text = emit_ir(function, types.int64)
+        modules.append(text)
+        glue.append(_wrapper(exported, name, function.__code__.co_argcount))
+    kernels = {OPERATORS[s.name].kernel for s in NUMBERED}
+    names = {}
+    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr, arg-type]
+        assert kernel is not None  # noqa: S101 - invariant: what has a number has a kernel
+        name, text = emit_ir(kernel)
+        modules.append(text)
+        names[kernel] = f"sqlml_operator_{number}"
+        glue.append(_operator(names[kernel], name))
+    table = ", ".join(f"ptr @{names[OPERATORS[s.name].kernel]}" for s in NUMBERED)  # type: ignore[index]
+    glue.append(f"@{OPERATOR_TABLE} = hidden constant [{len(NUMBERED)} x ptr] [{table}]")
+    glue += [f"@pg_finfo_{name}.record = internal constant {{i32}} {{i32 1}}" for name in SQL_FUNCTIONS]
+    glue += [f"define ptr @pg_finfo_{name}() {{ ret ptr @pg_finfo_{name}.record }}" for name in SQL_FUNCTIONS]
+    exports = ["Pg_magic_func", "_PG_init", *C_FUNCTIONS, *SQL_FUNCTIONS, *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS)]
+    return _compiled([*modules, "\n".join(glue)], level, exports), exports
+
+
+def _compiled(texts: list[str], level: str, exports: list[str]) -> bytes:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    llvm.initialize_native_asmparser()
+    features = ",".join(f"+{name}" for name in LEVELS[level])
+    machine = llvm.Target.from_default_triple().create_target_machine(
+        cpu=level, features=features, opt=3, reloc="pic", codemodel="small"
+    )
+    whole: Any = None
+    for text in texts:
+        # A numba environment is a common variable that only Python code would fill.
+        parsed = llvm.parse_assembly(text.replace(" = common ", " = internal "))
+        if whole is None:
+            whole = parsed
+        else:
+            whole.link_in(parsed)
+    whole.verify()
+    for function in whole.functions:
+        if not function.is_declaration and function.name not in exports:
+            function.linkage = "internal"
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(whole, builder)
+    return bytes(machine.emit_object(whole))
+
+
+def _wrapper(exported: str, name: str, arguments: int) -> str:
+    """A C function that returns what a kernel returns."""
+    given = ", ".join(f"i64 %a{k}" for k in range(arguments))
+    return f"""
+declare i32 @{name}(ptr, ptr, {", ".join(["i64"] * arguments)})
+define i64 @{exported}({given}) {{
+  %result = alloca i64
+  %exception = alloca ptr
+  store i64 0, ptr %result
+  %status = call i32 @{name}(ptr %result, ptr %exception, {given})
+  %value = load i64, ptr %result
+  ret i64 %value
+}}"""
+
+
+def _operator(exported: str, name: str) -> str:
+    return f"""
+declare i32 @{name}(ptr, ptr, i64, i64, i64)
+define internal void @{exported}(i64 %a0, i64 %a1, i64 %a2) {{
+  %result = alloca ptr
+  %exception = alloca ptr
+  %status = call i32 @{name}(ptr %result, ptr %exception, i64 %a0, i64 %a1, i64 %a2)
+  ret void
+}}"""
+
+
+def _head(major: int, level: str) -> str:
+    """What the server looks for in a library (Pg_magic_struct of PostgreSQL 15 to 17), and the check of its CPU."""
+    abi = "".join(f"\\{byte:02x}" for byte in b"PostgreSQL".ljust(32, b"\0"))
+    first, seventh, extended = _CPUID[level]
+    message = f"the native scorer was built for {level}, which this server's CPU is not"
+    hint = "Run sqlml install again."
+    state = sum(((ord(letter) - 48) & 0x3F) << (6 * place) for place, letter in enumerate("0A000"))
+    return f"""
+target triple = "{llvm.get_process_triple()}"
+@sqlml_state = hidden global [{_STATE_WORDS} x i64] zeroinitializer
+@magic = internal constant {{i32,i32,i32,i32,i32,i32,[32 x i8]}} {{i32 56,i32 {major * 100},i32 100,i32 32,i32 64,i32 1,[32 x i8] c"{abi}"}}
+@cpu.message = internal constant [{len(message) + 1} x i8] c"{message}\\00"
+@cpu.hint = internal constant [{len(hint) + 1} x i8] c"{hint}\\00"
+define ptr @Pg_magic_func() {{ ret ptr @magic }}
+declare i8 @errstart(i64, i64)
+declare i32 @errcode(i64)
+declare i32 @errmsg(i64, ...)
+declare i32 @errhint(i64, ...)
+declare i64 @errfinish(i64, i64, i64)
+define internal i1 @cpu.lacks(i32 %leaf, i32 %word, i32 %wanted) {{
+  %all = call {{i32, i32, i32, i32}} asm sideeffect "cpuid", "={{ax}},={{bx}},={{cx}},={{dx}},0,2,~{{dirflag}},~{{fpsr}},~{{flags}}"(i32 %leaf, i32 0)
+  %ebx = extractvalue {{i32, i32, i32, i32}} %all, 1
+  %ecx = extractvalue {{i32, i32, i32, i32}} %all, 2
+  %is_ebx = icmp eq i32 %word, 1
+  %found = select i1 %is_ebx, i32 %ebx, i32 %ecx
+  %kept = and i32 %found, %wanted
+  %lacks = icmp ne i32 %kept, %wanted
+  ret i1 %lacks
+}}
+define void @_PG_init() {{
+  %a = call i1 @cpu.lacks(i32 1, i32 2, i32 {first})
+  %b = call i1 @cpu.lacks(i32 7, i32 1, i32 {seventh})
+  %c = call i1 @cpu.lacks(i32 {0x80000001 - (1 << 32)}, i32 2, i32 {extended})
+  %ab = or i1 %a, %b
+  %abc = or i1 %ab, %c
+  br i1 %abc, label %refuse, label %done
+refuse:
+  call i8 @errstart(i64 21, i64 0)
+  call i32 @errcode(i64 {state})
+  call i32 (i64, ...) @errmsg(i64 ptrtoint (ptr @cpu.message to i64))
+  call i32 (i64, ...) @errhint(i64 ptrtoint (ptr @cpu.hint to i64))
+  call i64 @errfinish(i64 ptrtoint (ptr @cpu.message to i64), i64 0, i64 ptrtoint (ptr @cpu.message to i64))
+  ret void
+done:
+  ret void
+}}"""
+
+
+def main() -> None:
+    """Write the library for a version and a level to standard output."""
+    major, level = int(sys.argv[1]), sys.argv[2]
+    data, exports = emit_object(major, level)
+    sys.stdout.buffer.write(link_object(data, exports))
+
+
+if __name__ == "__main__":
+    main()
+
