@@ -348,6 +348,9 @@ class DuckDBEngine:
         """DuckDB's version, such as 2.0.0."""
         return duckdb.__version__
 
+    def require_files(self, right: str) -> None:
+        """Files are the user's own."""
+
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)

@@ -177,6 +177,9 @@ class Engine(Protocol):
     def quote_schema(self, database: str, schema: str) -> str:
         """A schema's name, qualified where there are databases to tell apart."""
 
+    def require_files(self, right: str) -> None:
+        """Raise where statements may not "read" or "write" files, which are those of the machine that this runs on."""
+
     # -- life -----------------------------------------------------------------------------------------------------------------
 
     def interrupt(self) -> None:

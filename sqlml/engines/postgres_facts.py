@@ -153,6 +153,9 @@ class PostgresFacts:
         """The session's time zone."""
         return str(self.rows("SELECT pg_catalog.current_setting('TimeZone')")[0][0])
 
+    def require_files(self, right: str) -> None:
+        """A client's files are the user's own."""
+
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier; the database goes without saying."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts[-2:])

@@ -251,6 +251,19 @@ class SpiEngine(PostgresFacts):
     def _facts(self, sql: str) -> PlanFacts:
         return read_plan(sql, self.rows, serial=True)  # cursors have no workers
 
+    def require_files(self, right: str) -> None:
+        """The server's files are for the roles that COPY asks for, too."""
+        role = f"pg_{right}_server_files"
+        ((allowed,),) = self.rows("SELECT pg_catalog.pg_has_role(?::pg_catalog.name, 'USAGE')", [role])
+        if not allowed:
+            error = EngineError(
+                f"permission denied to {right} files of the server",
+                detail=f'Only roles with privileges of the "{role}" role may do that.',
+                hint="Run the statement through a client with sqlml, whose files are your own.",
+            )
+            error.sqlstate = "42501"
+            raise error
+
     def version(self) -> str:
         """The server's version, such as 15.18."""
         ((text,),) = self.rows("SELECT pg_catalog.current_setting('server_version_num')")

@@ -31,15 +31,49 @@ def _require_python(facts: ServerFacts) -> None:
         )
 
 
+# The public functions of each scorer by their signatures: calls would be ambiguous if two scorers had them. The internal ones may
+# live side by side, so that views that were made for one scorer keep working.
+PUBLIC = {
+    "native": (
+        'predict(text, VARIADIC "any")',
+        'predict_label(text, VARIADIC "any")',
+        'predict_proba(text, text, VARIADIC "any")',
+        'predict_version(text, int4, VARIADIC "any")',
+        'explain(text, VARIADIC "any")',
+    ),
+    "plpython": (
+        "predict(text, anyelement)",
+        "predict(text, float8, float8, VARIADIC float8[])",
+        "predict_label(text, anyelement)",
+        "predict_label(text, anyelement, anycompatible)",
+        "predict_proba(text, text, anyelement)",
+        "predict_version(text, int4, VARIADIC float8[])",
+        "explain(text, anyelement)",
+    ),
+    "sql": (),
+}
+
+
+def without_others(scorer: str) -> tuple[str, str]:
+    """The step that drops the public functions of all other scorers; it fails where views use them."""
+    drops = [
+        f"DROP FUNCTION IF EXISTS sqlml.{function};"
+        for other, functions in PUBLIC.items()
+        if other != scorer
+        for function in functions
+    ]
+    return "functions of another scorer", "\n".join(drops)
+
+
 def _python_steps(facts: ServerFacts) -> list[tuple[str, str]]:
-    return [("the PL/Python scorer", read_sql("postgres/scoring_plpython.sql"))]
+    return [without_others("plpython"), ("the PL/Python scorer", read_sql("postgres/scoring_plpython.sql"))]
 
 
-def _no_steps(facts: ServerFacts) -> list[tuple[str, str]]:
-    return []
+def _sql_steps(facts: ServerFacts) -> list[tuple[str, str]]:
+    return [without_others("sql")]
 
 
 SCORERS: dict[str, Scorer] = {
     "plpython": Scorer(_require_python, _python_steps),
-    "sql": Scorer(_nothing, _no_steps),
+    "sql": Scorer(_nothing, _sql_steps),
 }

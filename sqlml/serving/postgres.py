@@ -13,18 +13,19 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Self
 
 from sqlml.catalog.names import CATALOG_SCHEMA
 from sqlml.catalog.store import Store
 from sqlml.errors import EngineError
-from sqlml.serving.postgres_functions import SqlFunctions
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import NewVersion, VersionRecord
     from sqlml.engines.engine import Engine
     from sqlml.planning.postgres.outside import Given
+    from sqlml.serving.postgres_functions import SqlFunctions
     from udfs.model import Model
 
 KEPT_MODELS = 64
@@ -38,10 +39,15 @@ class PostgresServing:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._store = Store(engine)
-        self._functions = SqlFunctions(engine, self._store)
         self._installed: str | None = None
         self._given: list[Given] = []
         self._tables = 0
+
+    @cached_property
+    def _functions(self) -> SqlFunctions:
+        from sqlml.serving.postgres_functions import SqlFunctions  # noqa: PLC0415 - a compiler, where nothing is installed
+
+        return SqlFunctions(self._engine, self._store)
 
     def state(self) -> Hashable:
         """What the catalog says of all its models: whoever changed one, it has another revision."""

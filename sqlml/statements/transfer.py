@@ -33,6 +33,7 @@ _REASONS = {
 
 def export_model(session: Session, statement: ExportModel, text: str) -> LocalResult:
     """Write a version's file; the file appears whole or not at all."""
+    session.engine.require_files("write")
     version = session.store.resolve(statement.name)
     body = session.store.artifact(version)
     if _format(statement.options) == "lightgbm":
@@ -101,6 +102,7 @@ def import_model(session: Session, statement: ImportModel, text: str) -> LocalRe
     if exists_already(session, statement):
         return skipped(statement)
     session.store.require_writable(statement.name)
+    session.engine.require_files("read")
     try:
         body = Path(statement.path).read_bytes()
     except OSError as error:

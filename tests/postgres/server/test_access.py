@@ -25,6 +25,15 @@ def test_a_reader_needs_a_grant(root, connect):
         bob.execute(SCORE)
 
 
+def test_grant_and_revoke_in_the_dialect(root, connect):
+    bob = connect("bob")
+    run(root, "GRANT USAGE ON MODEL churn TO bob")
+    assert value(bob, SCORE) is not None
+    run(root, "REVOKE USAGE ON MODEL churn FROM bob")
+    with pytest.raises(DENIED, match='permission denied for model "churn"'):
+        bob.execute(SCORE)
+
+
 def test_a_grant_to_public_or_to_a_group(root, connect):
     bob = connect("bob")
     for grantee in ("public", "sqlml_reader"):

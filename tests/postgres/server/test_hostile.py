@@ -160,3 +160,28 @@ def test_cursor_functions_read_only_what_the_caller_may(root, connect):
         eve.transaction(),
     ):
         eve.execute("SELECT sqlml._open('c', 'SELECT * FROM secret')")
+
+
+def test_files_of_the_server_are_for_those_who_may_use_them(root, connect):
+    alice = connect("alice")
+    run(alice, TRAIN)
+    path = value(root, "SELECT current_setting('data_directory')") + "/sqlml-test.model"
+    for statement in (f"EXPORT MODEL hers TO '{path}'", "IMPORT MODEL taken FROM '/etc/passwd'"):
+        with pytest.raises(
+            psycopg.errors.InsufficientPrivilege, match=r"permission denied to (read|write) files of the server"
+        ):
+            run(alice, statement)
+    root.execute("GRANT pg_write_server_files, pg_read_server_files TO alice")
+    try:
+        assert run(alice, f"EXPORT MODEL hers TO '{path}'")[0]["bytes"] > 0
+        assert run(alice, f"IMPORT MODEL back FROM '{path}'")[0]["model"] == "back"
+    finally:
+        root.execute("REVOKE pg_write_server_files, pg_read_server_files FROM alice")
+
+
+@pytest.mark.parametrize(
+    "option", ["forcedsplits_filename = '/etc/passwd'", "input_model = '/etc/passwd'", "output_model = '/tmp/x'"]
+)
+def test_no_option_of_lightgbms_names_a_file(connect, option):
+    with pytest.raises(psycopg.errors.InvalidName, match="unknown option"):
+        run(connect("alice"), TRAIN.replace("max_iterations = 5", option))
