@@ -80,6 +80,10 @@ class DuckDBDoor:
     def drop(self, address):
         Path(address).unlink(missing_ok=True)
 
+    def rename(self, address):
+        """The address of a database that nobody uses, under another name from now on."""
+        return address.rename(self.fresh())
+
     def plain(self, address):
         """A connection without sqlml."""
         import duckdb
@@ -131,6 +135,11 @@ class PostgresDoor:
 
     def drop(self, address):
         self.cluster.drop_database(database_of(address))
+
+    def rename(self, address):
+        name = f"test_{next(numbers)}"
+        self.cluster.query(f"ALTER DATABASE {database_of(address)} RENAME TO {name}")
+        return self.cluster.dsn(name)
 
     def plain(self, address):
         import psycopg

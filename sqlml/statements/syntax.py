@@ -31,7 +31,7 @@ def require_syntax(session: Session, statement: EngineStatement, text: str) -> N
 def _stand_in(call: Call, calls: tuple[Call, ...], text: str) -> str:
     """SQL that parses where the call's own expressions do."""
     if not isinstance(call, ScalarCall):
-        return "(SELECT 1)"
+        return "((SELECT 1) AS a CROSS JOIN (SELECT 1) AS b)"  # with or without an alias, which Postgres asks of a subquery
     plain = [argument.span for argument in call.arguments if not argument.star]
     plain = [span for span in plain if not any(span.start <= c.span.start and c.span.end <= span.end for c in calls)]
     return f"coalesce({', '.join(span.of(text) for span in plain) or 'NULL'})"

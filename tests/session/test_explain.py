@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from sqlml.errors import (
     OptionValueError,
 )
 
+needs_attributions = pytest.mark.not_yet_on_postgres("functions in SQL give no attributions")
 CLASSES = ["big", "new", "small"]
 
 
@@ -35,13 +38,13 @@ def close(got, wanted):
 
 def attributions(table, names):
     """The lists of a table as a matrix, one column a feature."""
-    found = [
-        {item["feature"]: item["attribution"] for item in row}
-        for row in table.column("top_feature_attributions").to_pylist()
-    ]
+    rows = table.column("top_feature_attributions").to_pylist()
+    lists = [json.loads(row) if isinstance(row, str) else row for row in rows]  # which Arrow has as text from Postgres
+    found = [{item["feature"]: item["attribution"] for item in items} for items in lists]
     return [[row[name] for name in names] for row in found]
 
 
+@needs_attributions
 def test_two_classes(con, explained):
     names, wanted, raw = explained("churned")
     table = con.execute(
@@ -62,6 +65,7 @@ def test_two_classes(con, explained):
     close(table["probability"], np.where(predicted, chance, 1 - chance))
 
 
+@needs_attributions
 def test_the_greatest_attributions_first(con, explained):
     names, wanted, _ = explained("churned")
     rows = con.execute(
@@ -77,6 +81,7 @@ def test_the_greatest_attributions_first(con, explained):
     assert len(default[0]) == 5
 
 
+@needs_attributions
 def test_a_number(con, explained):
     names, wanted, raw = explained("worth", "senior")
     table = con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT * FROM churn WHERE senior)) ORDER BY id").arrow()
@@ -86,6 +91,7 @@ def test_a_number(con, explained):
     assert (table["prediction_value"].to_numpy() == raw[:, 0]).all()
 
 
+@needs_attributions
 def test_many_classes_explain_the_predicted_one(con, explained):
     names, wanted, raw = explained("kind")
     best = raw.argmax(axis=1)
@@ -101,6 +107,7 @@ def test_many_classes_explain_the_predicted_one(con, explained):
     close([[e[name] for name in names] for (e,) in fields], wanted[rows, best, :-1])
 
 
+@needs_attributions
 def test_threshold(con, explained):
     _, _, raw = explained("churned")
     predicted = con.execute(
@@ -111,6 +118,7 @@ def test_threshold(con, explained):
     close([p for _, p in predicted], np.where(chance > 0.9, chance, 1 - chance))
 
 
+@needs_attributions
 def test_forests_are_explained_on_the_scale_of_their_average(con):
     con.execute(
         "CREATE MODEL woods OPTIONS (model_type = 'random_forest_regressor', input_label_cols = ['value'], num_parallel_tree = 10) "
@@ -125,15 +133,20 @@ def test_forests_are_explained_on_the_scale_of_their_average(con):
     close([[e[name] for name in names] for (e,) in fields], attributions(table, names))
 
 
-def test_as_an_expression(con, explained):
+@needs_attributions
+def test_as_an_expression(con, explained, door):
     names, wanted, _ = explained("churned")
     cursor = con.execute("SELECT EXPLAIN_PREDICT(churned, *) FROM churn ORDER BY id")
     assert [column[0] for column in cursor.description] == ["attributions"]
     close([[e[name] for name in names] for (e,) in cursor.fetchall()], wanted[:, 0, :-1])
-    pushed = con.execute("SELECT count(*) FROM churn WHERE EXPLAIN_PREDICT(churned, *).tenure > 1").fetchone()[0]
+    field = {"duckdb": "{}.tenure", "postgres": "CAST({}->>'tenure' AS FLOAT8)"}[door.name]
+    pushed = con.execute(
+        f"SELECT count(*) FROM churn WHERE {field.format('EXPLAIN_PREDICT(churned, *)')} > 1"
+    ).fetchone()[0]
     assert pushed == (wanted[:, 0, names.index("tenure")] > 1).sum()
 
 
+@needs_attributions
 def test_of_all_rows(con, explained):
     for model in ("churned", "kind"):
         names, wanted, _ = explained(model)
@@ -144,12 +157,14 @@ def test_of_all_rows(con, explained):
         assert [value for _, value in rows] == sorted((value for _, value in rows), reverse=True)
 
 
+@needs_attributions
 def test_of_no_rows(con):
     assert con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, (SELECT * FROM churn LIMIT 0))").fetchall() == []
     rows = con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, (SELECT * FROM churn LIMIT 0))").fetchall()
     assert rows == [(name, None) for name in ("tenure", "charges", "plan", "senior")]
 
 
+@needs_attributions
 def test_what_moved_the_mean(con, explained):
     query = "SELECT * FROM ML.EXPLAIN_DIFFERENCE(MODEL {}, (SELECT * FROM churn WHERE senior), (SELECT * FROM churn WHERE NOT senior))"
     names, a, raw_a = explained("worth", "senior")
@@ -169,17 +184,23 @@ def test_what_moved_the_mean(con, explained):
     close([value for _, value in rows], raw_b.mean(axis=0) - raw_a.mean(axis=0))
 
 
-def test_within_larger_queries(con):
-    total = con.execute("""
+@needs_attributions
+def test_within_larger_queries(con, door):
+    items, name, value = {
+        "duckdb": ("unnest", "item.feature", "item.attribution"),
+        "postgres": ("jsonb_array_elements", "item->>'feature'", "CAST(item->>'attribution' AS FLOAT8)"),
+    }[door.name]
+    total = con.execute(f"""
         WITH old AS (SELECT * FROM churn WHERE tenure > 30)
-        SELECT f.feature, avg(f.attribution) AS mean
-        FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE old) AS e, unnest(e.top_feature_attributions) AS u(f)
-        GROUP BY ALL ORDER BY mean DESC LIMIT 1
+        SELECT {name}, avg({value}) AS mean
+        FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE old) AS e, {items}(e.top_feature_attributions) AS u(item)
+        GROUP BY 1 ORDER BY mean DESC LIMIT 1
     """).fetchone()
     assert total[0] == "tenure"
     assert total[1] > 0
 
 
+@needs_attributions
 def test_stored_texts_name_a_version(con):
     for query in (
         "SELECT * FROM ML.EXPLAIN_PREDICT(MODEL {}, TABLE churn)",
@@ -194,6 +215,7 @@ def test_stored_texts_name_a_version(con):
         assert con.execute("TABLE why").fetchall() == con.execute(query.format("worth")).fetchall()
 
 
+@needs_attributions
 def test_mistakes(con):
     with pytest.raises(OptionError, match='unknown setting "top_k"') as caught:
         con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(3 AS top_k))")

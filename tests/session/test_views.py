@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 
-import duckdb
 import pytest
 
 import sqlml
@@ -21,16 +20,17 @@ RETRAIN = """CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value']
 
 
 @native_only
-def test_view_read_by_a_plain_connection(database):
+def test_view_read_by_a_plain_connection(database, door):
     with sqlml.connect(database) as con:
         con.execute("CREATE VIEW scored AS SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)")
         expected = con.execute("SELECT id, PREDICT(worth, *) FROM churn ORDER BY id").fetchall()
     with door.plain(database) as plain:
         assert plain.execute("SELECT * FROM scored ORDER BY id").fetchall() == expected
-        assert plain.execute("SELECT count(ml_predict('worth', churn)) FROM churn").fetchone() == (3000,)
+        if door.name == "duckdb":
+            assert plain.execute("SELECT count(ml_predict('worth', churn)) FROM churn").fetchone() == (3000,)
 
 
-def test_swapping_the_default_shows_at_once_in_views_and_other_connections(database):
+def test_swapping_the_default_shows_at_once_in_views_and_other_connections(database, door):
     with sqlml.connect(database) as con, door.plain(database) as plain:
         con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
         first = plain.execute("TABLE scored").fetchone()
@@ -60,16 +60,18 @@ def test_alias_view_follows_the_alias(con):
 
 
 @native_only
-def test_uncommitted_default_is_seen_by_this_session_only(database):
-    with sqlml.connect(database) as con, door.plain(database) as plain:
-        before = plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone()
-        con.execute("BEGIN")
-        con.execute(RETRAIN)
-        own = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()
-        assert own != before
-        assert plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone() == before
-        con.execute("COMMIT")
-        assert plain.execute("SELECT sum(ml_predict('worth', churn)) FROM churn").fetchone() == own
+def test_uncommitted_default_is_seen_by_this_session_only(database, door):
+    with sqlml.connect(database) as con:
+        con.execute("CREATE VIEW scored AS SELECT sum(PREDICT(worth, *)) AS s FROM churn")
+        with door.plain(database) as plain:
+            before = plain.execute("TABLE scored").fetchone()
+            con.execute("BEGIN")
+            con.execute(RETRAIN)
+            own = con.execute("SELECT sum(PREDICT(worth, *)) FROM churn").fetchone()
+            assert own != before
+            assert plain.execute("TABLE scored").fetchone() == before
+            con.execute("COMMIT")
+            assert plain.execute("TABLE scored").fetchone() == own
 
 
 def test_rollback_leaves_nothing(con):
@@ -86,7 +88,7 @@ OTHER_INPUTS = (
 )
 
 
-def test_other_signature_does_not_become_the_default_under_a_view(con):
+def test_other_signature_does_not_become_the_default_under_a_view(con, door):
     con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
     before = con.execute("SELECT sum(p) FROM scored").fetchone()
     con.execute(OTHER_INPUTS)
@@ -106,13 +108,17 @@ def test_rebuild_views_takes_them_along(con):
     assert con.execute("SELECT sum(p) FROM scored").fetchone() == expected
 
 
-def test_a_new_class_does_not_slip_into_a_view(con):
+def test_a_new_class_does_not_slip_into_a_view(con, door):
     con.execute("CREATE VIEW kinds AS SELECT * FROM ML.PREDICT(MODEL kind, TABLE churn)")
     con.execute(
         "CREATE OR REPLACE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 3) AS "
         "SELECT tenure, charges, plan, CASE WHEN id % 2 = 0 THEN 'another' ELSE segment END AS segment FROM churn"
     )
-    labels = con.execute("SELECT DISTINCT unnest(predicted_segment_probs).label FROM kinds ORDER BY 1").fetchall()
+    label = {
+        "duckdb": "unnest(predicted_segment_probs).label",
+        "postgres": "jsonb_array_elements(predicted_segment_probs)->>'label'",
+    }[door.name]
+    labels = con.execute(f"SELECT DISTINCT {label} FROM kinds ORDER BY 1").fetchall()
     assert labels == [("big",), ("new",), ("small",)]
     with pytest.raises(SignatureError, match="another signature"):
         con.execute("ALTER MODEL kind SET DEFAULT VERSION 2")
@@ -132,7 +138,7 @@ def test_drop_cascade_takes_the_views(con):
     con.execute("CREATE VIEW scored AS SELECT PREDICT(worth, *) AS p FROM churn")
     con.execute("DROP MODEL worth CASCADE")
     assert "worth" not in con.models
-    assert con.execute("SELECT count(*) FROM duckdb_views() WHERE view_name = 'scored'").fetchone() == (0,)
+    assert con.execute("SELECT count(*) FROM information_schema.tables WHERE table_name = 'scored'").fetchone() == (0,)
 
 
 @native_only
@@ -153,11 +159,13 @@ def test_view_of_the_own_transaction_sees_its_default(con):
     con.execute(RETRAIN)
     own = con.execute("TABLE scored").fetchone()
     assert own != before
-    assert con.cursor().execute("TABLE scored").fetchone() == before
+    with con.cursor() as other:
+        assert other.execute("TABLE scored").fetchone() == before
     con.execute("ROLLBACK")
     assert con.execute("TABLE scored").fetchone() == before
 
 
+@pytest.mark.duckdb_only("Postgres has no macros")
 def test_macro_with_a_prediction(con):
     con.execute(
         "CREATE MACRO worth_of(a, b, c, d) AS PREDICT(worth, a AS tenure, b AS charges, c AS plan, d AS senior)"
@@ -166,6 +174,7 @@ def test_macro_with_a_prediction(con):
     assert con.execute("SELECT sum(worth_of(tenure, charges, plan, senior)) FROM churn").fetchone() == expected
 
 
+@pytest.mark.duckdb_only("the scorers of Postgres are the server's: there is no reading without them")
 def test_without_sqlml_everything_but_the_scores_reads(database):
     with sqlml.connect(database) as con:
         con.execute("CREATE VIEW scored AS SELECT id, PREDICT(worth, *) AS p FROM churn")
@@ -185,13 +194,16 @@ except duckdb.CatalogException as error:
 
 
 @native_only
-def test_view_on_a_renamed_file(database, tmp_path):
+def test_view_in_a_renamed_database(database, door):
     with sqlml.connect(database) as con:
         con.execute("CREATE VIEW scored AS SELECT count(PREDICT(worth, *)) AS n FROM churn")
-    moved = tmp_path / "elsewhere.duckdb"
-    database.rename(moved)
-    with duckdb.connect(str(moved)) as plain:
+    moved = door.rename(database)
+    with door.plain(moved) as plain:
         assert plain.execute("TABLE scored").fetchone() == (3000,)
+    with sqlml.connect(moved) as con:
+        assert con.execute("TABLE scored").fetchone() == (3000,)
+        con.execute("DROP MODEL worth CASCADE")
+    door.drop(moved)
 
 
 def test_view_on_an_alias_keeps_the_alias_alive(con):
@@ -200,7 +212,7 @@ def test_view_on_an_alias_keeps_the_alias_alive(con):
     with pytest.raises(DependencyError, match="alias"):
         con.execute("ALTER MODEL worth DROP ALIAS champion")
     assert con.execute("SELECT count(*) FROM sqlml.model_views WHERE view_name = 'two'").fetchone() == (2,)
-    con.execute("CREATE OR REPLACE VIEW two AS SELECT 0 AS d")
+    con.execute("CREATE OR REPLACE VIEW two AS SELECT 0.0::FLOAT8 AS d")
     con.execute("ALTER MODEL worth DROP ALIAS champion")
 
 
