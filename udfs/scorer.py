@@ -11,26 +11,21 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.blas import defer_blas
 from udfs.columns import BLOCK_ROWS, raw_block, slot_count
 from udfs.errors import InputMismatchError
 from udfs.forest.nodes import build_forest_image
 from udfs.forest.objective import apply_objective
 from udfs.forest.walk import raw_scores
-from udfs.jit import callback, invoke, kernel, view
+from udfs.jit import invoke, kernel, routine, view
 from udfs.model import Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
 
 FloatArray = npt.NDArray[np.float64]
-
-defer_blas()
 
 # Words of a scorer's head; places are byte offsets into a workspace.
 PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)
@@ -97,13 +92,7 @@ def _score(scorer, workspace, asked):
 @cache
 def score_address() -> int:
     """The machine code of ``score_block`` for engines, as a C function of a scorer, a workspace and a ``request``."""
-    word = numba.types.int64
-    compiled = callback(numba.types.void(word, word, word))(_score)
-    _KEPT.append(compiled)
-    return int(compiled.address)
-
-
-_KEPT: list[Any] = []
+    return routine(_score).address
 
 
 class Scorer:

@@ -14,12 +14,11 @@ from typing import Any
 
 import llvmlite.binding
 import numpy as np
-from numba import types
 
 from udfs.columns import BLOCK_ROWS
 from udfs.duckdb.fill import COLUMN_WORDS, NULLS, RAW, SCALE, SELECTION, TABLE, VECTOR
 from udfs.duckdb.trampolines import PLAN_HEAD
-from udfs.jit import callback, kernel, view
+from udfs.jit import external, kernel, routine, view
 from udfs.scorer import request
 from udfs.transforms.dispatch import call_kernel
 
@@ -52,13 +51,9 @@ _ANY = 1 << 40
 _FLAT = 1  # DUCKDB_V2_VECTOR_TYPE
 _OTHER = 0
 
-_WORD = types.int64
-RUN_SIGNATURE = types.void(_WORD, _WORD, _WORD, _WORD)
-STEP_SIGNATURE = types.void(_WORD, _WORD, _WORD)
-
 
 def _external(name: str, arguments: int) -> Any:
-    return types.ExternalFunction(f"duckdb_v2_{name}", types.int32(*[_WORD] * arguments))
+    return external(f"duckdb_v2_{name}", arguments)
 
 
 # By name and not by address, so that the machine code can be cached.
@@ -183,18 +178,16 @@ def link() -> None:
 _KEPT: list[Any] = []
 
 
-def machine_code(function: Any, signature: Any = STEP_SIGNATURE) -> int:
-    """The address of a function of integers as machine code, kept for the life of the process."""
+def machine_code(function: Any) -> int:
+    """The address of a function of integers that calls DuckDB, as machine code, kept for the life of the process."""
     link()
-    compiled = callback(signature)(function)
-    _KEPT.append(compiled)
-    return int(compiled.address)
+    return routine(function).address
 
 
 @cache
 def run_address() -> int:
     """What a plan's first word points to."""
-    return machine_code(_run, RUN_SIGNATURE)
+    return machine_code(_run)
 
 
 def text_constant(text: str) -> int:
