@@ -220,6 +220,17 @@ def address_of(typing_context, array):
 
 
 @intrinsic
+def scratch(typing_context):
+    """The address of 1,024 zero bytes on the stack, until the kernel returns."""
+
+    def codegen(context, builder, signature, arguments):
+        room = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), 128), zfill=True)
+        return builder.ptrtoint(room, ir.IntType(64))
+
+    return types.int64(), codegen
+
+
+@intrinsic
 def allocate(typing_context, size):
     """The address of ``size`` bytes of C's memory, or 0; give it back with ``release``."""
 
