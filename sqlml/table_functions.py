@@ -13,6 +13,7 @@ from sqlml.planning.evaluation import class_columns
 from sqlml.planning.explaining import parse_explain_settings
 from sqlml.planning.matching import Candidate, match_names
 from sqlml.planning.scoring import checked_setting, parse_predict_settings
+from sqlml.planning.segments import parse_segments
 from sqlml.rewrite import Found, Rewriter, TableFunction
 
 ROWS = "__sqlml_rows"
@@ -50,10 +51,14 @@ def _explain_predict(rewriter: Rewriter, call: TableCall) -> str:
 
 
 def _global_explain(rewriter: Rewriter, call: TableCall) -> str:
-    _no_settings(call)
-    found, source, _, mapping = _given_rows(rewriter, call)
+    found, source, columns, mapping = _given_rows(rewriter, call)
     rewriter.require_pinned(found, call, "ML.GLOBAL_EXPLAIN")
-    return rewriter.phrases.global_table_sql(rewriter.scored(found, call), source, mapping)
+    segments = parse_segments(call.settings, [column.name for column in columns])
+    try:
+        return rewriter.phrases.global_table_sql(rewriter.scored(found, call), source, mapping, segments)
+    except DuplicateColumnError as error:
+        error.position = call.inputs[0][0].start
+        raise
 
 
 def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:

@@ -1,33 +1,21 @@
-"""The one door to numba: how kernels and callbacks are compiled, where machine code is kept, and views of raw memory.
+"""The one door to numba: how kernels and routines are declared, and views of raw memory.
 
-Kernels hold no lock (``nogil``), divide as C does (``error_model="numpy"``) and never reassociate (no ``fastmath``): sums
-must equal LightGBM's bit for bit. They are serial, because a database brings its own threads.
-
-Machine code is cached on disk under a name made of everything it depends on: all source files of this package, numba,
-llvmlite, Python, the CPU, the function and its signature. Numba's own cache looks at one file's date only, so it misses
-changes in callees, and its index files race between processes; here a file's name is its identity and there is no index.
-``SQLML_KERNEL_CACHE`` names another directory, or is ``off``.
+Declaring loads nothing. A routine is machine code that other machine code calls by its address: it is compiled once, kept as an
+object file (``udfs.machine_code``), and a process that finds it there never loads numba, which costs half a second. A kernel is
+a function of routines and of Python; it is compiled by numba when one of them needs it (``udfs.compiler``).
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
-import os
-import pickle
-import sys
-import tempfile
-from functools import cache, cached_property
-from pathlib import Path
+import importlib
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import llvmlite
-import llvmlite.binding
-import numba
 from llvmlite import ir
-from numba.core import caching, cgutils, config, sigutils, types
-from numba.core.ccallback import CFunc
-from numba.extending import intrinsic
-from numba.np import arrayobj
+
+from udfs import machine_code
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,148 +23,82 @@ if TYPE_CHECKING:
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-_PACKAGE = Path(__file__).resolve().parent
+class _Module:
+    """A module of numba's that is imported when something of it is used."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(importlib.import_module(self._name), attribute)
 
 
-@cache
-def source_hash() -> str:
-    """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
-    digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
-        digest.update(path.read_bytes())
-    digest.update(f"{numba.__version__} {llvmlite.__version__} {sys.version}".encode())
-    return digest.hexdigest()[:24]
+types, cgutils, arrayobj = (_Module(f"numba.{name}") for name in ("core.types", "core.cgutils", "np.arrayobj"))
 
 
-def _candidates() -> list[Path]:
-    override = os.environ.get("SQLML_KERNEL_CACHE")
-    if override:
-        return [] if override == "off" else [Path(override).expanduser()]
-    base = os.environ.get("XDG_CACHE_HOME")
-    user = Path(base) if base else Path("~").expanduser() / ".cache"
-    owner = os.getuid() if hasattr(os, "getuid") else 0
-    return [user / "sqlml" / "kernels", Path(tempfile.gettempdir()) / f"sqlml-kernels-{owner}"]
+def _compiler() -> Any:
+    return importlib.import_module("udfs.compiler")
 
 
-def _is_private(path: Path) -> bool:
-    """Machine code is loaded from here, so nobody else may be able to write to it."""
-    if not hasattr(os, "getuid"):
-        return True
-    status = path.stat()
-    return status.st_uid == os.getuid() and not status.st_mode & 0o022
+class Deferred:
+    """Something of numba's that is made when a compiler, or a caller, first asks for it."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def made(self) -> Any:
+        """What numba has of it."""
+        return self._make()
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba asks a value that it does not know for."""
+        return _compiler().type_of(self.made)
 
 
-@cache
-def cache_directory() -> str | None:
-    """The directory of this build's machine code, or None where no directory can be written."""
-    for base in _candidates():
-        path = base / source_hash()
-        try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            probe = path / f".probe-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError:
-            continue
-        if _is_private(path):
-            return str(path)
-    return None
+class Kernel(Deferred):
+    """A function that numba compiles at its first call with each signature."""
 
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        super().__init__(lambda: _compiler().dispatcher(function, options))
+        self.py_func, self.targetoptions = function, options  # what numba's inlining looks at
+        functools.update_wrapper(self, function)
 
-class _Locator(caching._CacheLocator):  # type: ignore[misc]  # noqa: SLF001 - numba offers no public way to place its cache
-    """Tells numba where the cache of a function is and that the directory's name vouches for the sources."""
+    def __call__(self, *arguments: Any) -> Any:
+        return self.made(*arguments)
 
-    def __init__(self, py_func: Any, py_file: str) -> None:
-        self._py_file = py_file
-        self._line = py_func.__code__.co_firstlineno
+    @cached_property
+    def _callee(self) -> Any:
+        return _compiler().callee(self.py_func, self.targetoptions)
 
-    def get_cache_path(self) -> str:
-        return cache_directory() or ""
-
-    def get_source_stamp(self) -> str:
-        return source_hash()
-
-    def get_disambiguator(self) -> str:
-        return str(self._line)
-
-    @classmethod
-    def from_function(cls, py_func: Any, py_file: str) -> _Locator:
-        return cls(py_func, py_file)
-
-
-class _Implementation(caching.CompileResultCacheImpl):  # type: ignore[misc]
-    _locator_classes = [_Locator]  # noqa: RUF012 - numba's own protocol
-
-
-class _Files(caching.IndexDataCacheFile):  # type: ignore[misc]
-    """One file a compiled signature, named by a hash of its key: nothing to merge, hence no race between processes."""
-
-    def _name(self, key: Any) -> str:
-        stem = self._index_name.removesuffix(".nbi")
-        return f"{stem}.{hashlib.sha256(repr(key).encode()).hexdigest()[:24]}.nbc"
-
-    def save(self, key: Any, data: Any) -> None:
-        payload = self._dump(data)
-        try:
-            with self._open_for_write(self._data_path(self._name(key))) as file:
-                file.write(hashlib.sha256(payload).digest() + payload)
-        except OSError:
-            return  # a full or vanished disk costs time, never a result
-
-    def load(self, key: Any) -> Any:
-        try:
-            content = Path(self._data_path(self._name(key))).read_bytes()
-        except OSError:
-            return None
-        digest, payload = content[:32], content[32:]
-        if hashlib.sha256(payload).digest() != digest:
-            return None  # damaged: compiled again and overwritten
-        return pickle.loads(payload)  # noqa: S301 - from a directory that only this user can write to
-
-
-class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
-    _impl_class = _Implementation
-
-    def __init__(self, py_func: Any) -> None:
-        super().__init__(py_func)
-        self._cache_file = _Files(self._cache_path, self._impl.filename_base, source_hash())
-
-
-def _is_cached(function: Callable[..., Any]) -> bool:
-    """Only what the hash of sources vouches for is cached."""
-    return cache_directory() is not None and Path(function.__code__.co_filename).resolve().is_relative_to(_PACKAGE)
+    @property
+    def _numba_type_(self) -> Any:
+        return _compiler().type_of(self._callee if _compiler().compiles_routine() else self.made)
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function to machine code at its first call with each signature, with the options all kernels share."""
-    dispatcher = numba.njit(**OPTIONS)(function)
-    if _is_cached(function):
-        dispatcher._cache = _KernelCache(dispatcher.py_func)  # noqa: SLF001 - what cache=True does, with another place
-    return dispatcher
-
-
-def callback(signature: Any) -> Callable[[Callable[..., Any]], Any]:
-    """Compile a function to a C callback of this signature; the result's ``address`` is what C code calls."""
-
-    def compile_callback(function: Callable[..., Any]) -> Any:
-        arguments, result = sigutils.normalize_signature(signature)
-        compiled = CFunc(function, (arguments, result), locals={}, options=dict(OPTIONS))
-        if _is_cached(function):
-            compiled._cache = _KernelCache(function)  # noqa: SLF001 - as in kernel()
-        compiled.compile()
-        return compiled
-
-    return compile_callback
+    """Declare a function that Python and other kernels call, with the options all kernels share."""
+    return Kernel(function, OPTIONS)
 
 
 def part(function: Callable[..., Any]) -> Any:
     """A piece of a kernel or routine, compiled as if written at the place of its call: it costs no compilation of its own."""
-    return numba.njit(inline="always", **OPTIONS)(function)
+    return Kernel(function, {"inline": "always", **OPTIONS})
+
+
+def intrinsic(function: Callable[..., Any]) -> Any:
+    """A piece of a kernel that is written as LLVM's instructions."""
+    return Deferred(lambda: _compiler().intrinsic(function))
+
+
+def external(name: str, arguments: int) -> Any:
+    """A function of C's that kernels call by its name: int32 of as many int64."""
+    return Deferred(lambda: _compiler().external(name, arguments))
 
 
 class Routine:
-    """A function of integers compiled at first use, which kernels call by an address that they find in an image.
+    """A function of integers that is called by its address: by machine code that finds it in an image, or by a database.
 
     Numba compiles a kernel's callees again and again, once with each of their callers; a routine is compiled once, and not at
     all as long as no model needs it.
@@ -186,15 +108,23 @@ class Routine:
         self.function = function
 
     @cached_property
-    def _compiled(self) -> Any:
-        count = self.function.__code__.co_argcount
-        return callback(types.void(*[types.int64] * count))(self.function)
-
-    @property
     def address(self) -> int:
         """Where the machine code is; it stays there for the life of the process."""
-        address: int = self._compiled.address
-        return address
+        cached = machine_code.is_cached(self.function.__code__.co_filename)
+        code = machine_code.read(self._file) if cached else None
+        if code is None:
+            code, is_portable = _compiler().object_code(self.function, OPTIONS)
+            if cached and is_portable:
+                machine_code.write(self._file, code)
+        return machine_code.load(code)
+
+    @property
+    def _file(self) -> str:
+        function = self.function
+        cells = [cell.cell_contents for cell in function.__closure__ or ()]
+        variant = hashlib.sha256(repr(cells).encode()).hexdigest()[:12] if cells else "-"
+        name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
+        return f"{name}.{variant}.{machine_code.processor()}.o"
 
 
 def routine(function: Callable[..., Any]) -> Routine:
@@ -239,14 +169,6 @@ def invoke(typing_context, address, arguments):
         return context.get_dummy_value()
 
     return types.void(types.int64, types.UniTuple(types.int64, len(arguments))), codegen
-
-
-@cache
-def cpu_features() -> frozenset[str]:
-    """The instruction sets that numba compiles for: the CPU's, unless NUMBA_CPU_NAME or NUMBA_CPU_FEATURES say otherwise."""
-    if config.CPU_FEATURES is not None:
-        return frozenset(f[1:] for f in config.CPU_FEATURES.split(",") if f.startswith("+"))
-    return frozenset(name for name, present in llvmlite.binding.get_host_cpu_features().items() if present)
 
 
 # Written as instructions and not as calls of numba's array functions: every kernel begins with views, and each call of
@@ -320,6 +242,17 @@ def address_of(typing_context, array):
         return builder.ptrtoint(data, context.get_value_type(types.int64))
 
     return types.int64(array), codegen
+
+
+@intrinsic
+def scratch(typing_context):
+    """The address of 1,024 zero bytes on the stack, until the kernel returns."""
+
+    def codegen(context, builder, signature, arguments):
+        room = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(64), 128), zfill=True)
+        return builder.ptrtoint(room, ir.IntType(64))
+
+    return types.int64(), codegen
 
 
 @intrinsic

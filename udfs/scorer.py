@@ -11,26 +11,22 @@ from __future__ import annotations
 
 import threading
 from functools import cache
-from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.blas import defer_blas
 from udfs.columns import BLOCK_ROWS, raw_block, slot_count
 from udfs.errors import InputMismatchError
+from udfs.forest.image import WALK
 from udfs.forest.nodes import build_forest_image
-from udfs.forest.objective import apply_objective
+from udfs.forest.objective import apply_objective, convert_scores
 from udfs.forest.walk import raw_scores
-from udfs.jit import callback, invoke, kernel, view
+from udfs.jit import invoke, kernel, part, poke, routine, word
 from udfs.model import Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
 
 FloatArray = npt.NDArray[np.float64]
-
-defer_blas()
 
 # Words of a scorer's head; places are byte offsets into a workspace.
 PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)
@@ -41,47 +37,24 @@ HEAD_WORDS = 18
 # How far a block is taken.
 STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION, STAGE_ATTRIBUTIONS = range(4)
 ROW_BYTES = 8 * BLOCK_ROWS
+IN_PLACE = 1 << 40  # of a request: raw rows are where a table says
 
 
-@kernel
-def score_block(scorer, workspace, n, stage):
-    """Score the first ``n`` rows (at most a block) that a workspace holds; the result is in its feature or output rows."""
-    head = view(scorer, np.int64, HEAD_WORDS)
-    features_at = workspace
-    if head[ALIAS] == 0:
-        features_at = workspace + head[FEATURES_AT]
-        rows = view(workspace + head[ROWS_AT], np.int64, 1 << 40)
-        place_rows(head, workspace, rows)
-        run_block(head[PROGRAM], rows, view(workspace + head[OPERANDS_AT], np.int64, 1 << 40), n)
-    if stage == STAGE_FEATURES:
-        return
-    if stage == STAGE_ATTRIBUTIONS:
-        stride, out_at = np.int64(ROW_BYTES), workspace + head[WORKSPACE]
-        invoke(head[ATTRIBUTE], (head[ATTRIBUTION_IMAGE], features_at, stride, np.int64(n), out_at, stride))
-        return
-    features = view(features_at, np.float64, (head[FEATURES], BLOCK_ROWS))
-    out = view(workspace + head[OUTPUTS_AT], np.float64, (head[OUTPUTS], BLOCK_ROWS))
-    raw_scores(head[FOREST], features, n, out)
-    if stage == STAGE_PREDICTION:
-        apply_objective(head[FOREST], out, n)
-
-
-@kernel
-def place_rows(head, workspace, rows):
+@part
+def place_rows(scorer, workspace):
     """Write the addresses of the program's rows, in the order it numbers them: raw, nulls, features, scratch."""
-    at = 0
-    for k in range(head[SLOTS]):
-        rows[at] = workspace + ROW_BYTES * k
-        at += 1
-    for k in range(head[ARGUMENTS]):
-        rows[at] = workspace + head[NULLS_AT] + BLOCK_ROWS * k
-        at += 1
-    for k in range(head[FEATURES]):
-        rows[at] = workspace + head[FEATURES_AT] + ROW_BYTES * k
-        at += 1
-    for k in range(head[SCRATCH_ROWS]):
-        rows[at] = workspace + head[SCRATCH_AT] + ROW_BYTES * k
-        at += 1
+    at = workspace + word(scorer, ROWS_AT)
+    for k in range(word(scorer, SLOTS)):
+        poke(at, np.int64, k, workspace + ROW_BYTES * k)
+    at += 8 * word(scorer, SLOTS)
+    for k in range(word(scorer, ARGUMENTS)):
+        poke(at, np.int64, k, workspace + word(scorer, NULLS_AT) + BLOCK_ROWS * k)
+    at += 8 * word(scorer, ARGUMENTS)
+    for k in range(word(scorer, FEATURES)):
+        poke(at, np.int64, k, workspace + word(scorer, FEATURES_AT) + ROW_BYTES * k)
+    at += 8 * word(scorer, FEATURES)
+    for k in range(word(scorer, SCRATCH_ROWS)):
+        poke(at, np.int64, k, workspace + word(scorer, SCRATCH_AT) + ROW_BYTES * k)
 
 
 @kernel
@@ -90,20 +63,37 @@ def request(n, stage):
     return n << 2 | stage
 
 
-def _score(scorer, workspace, asked):
-    score_block(scorer, workspace, asked >> 2, asked & 3)
+def score_block(scorer, workspace, asked):
+    """Score the rows (at most a block) that a workspace holds as far as a ``request`` asks; the result is in its feature or output rows.
+
+    Where the features are the raw rows, ``IN_PLACE`` may be added to the request: then the rows need not be in the workspace,
+    and their addresses are where those of the program's rows would be.
+    """
+    n, stage = (asked >> 2) & 0xFFFFFF, asked & 3
+    features, stride = workspace, np.int64(ROW_BYTES)
+    if asked & IN_PLACE:
+        features, stride = workspace + word(scorer, ROWS_AT), np.int64(0)
+    elif word(scorer, ALIAS) == 0:
+        features = workspace + word(scorer, FEATURES_AT)
+        place_rows(scorer, workspace)
+        rows, operands = workspace + word(scorer, ROWS_AT), workspace + word(scorer, OPERANDS_AT)
+        run_block(word(scorer, PROGRAM), rows, operands, n)
+    if stage == STAGE_FEATURES:
+        return
+    forest, out = word(scorer, FOREST), workspace + word(scorer, OUTPUTS_AT)
+    if stage == STAGE_ATTRIBUTIONS:
+        out, forest = workspace + word(scorer, WORKSPACE), word(scorer, ATTRIBUTION_IMAGE)
+        invoke(word(scorer, ATTRIBUTE), (forest, features, stride, n, out, np.int64(ROW_BYTES)))
+        return
+    invoke(word(forest, WALK), (forest, features, stride, n, out, np.int64(ROW_BYTES)))
+    if stage == STAGE_PREDICTION:
+        convert_scores(forest, out, ROW_BYTES, n)
 
 
 @cache
 def score_address() -> int:
     """The machine code of ``score_block`` for engines, as a C function of a scorer, a workspace and a ``request``."""
-    word = numba.types.int64
-    compiled = callback(numba.types.void(word, word, word))(_score)
-    _KEPT.append(compiled)
-    return int(compiled.address)
-
-
-_KEPT: list[Any] = []
+    return routine(score_block).address
 
 
 class Scorer:
@@ -159,6 +149,16 @@ class Scorer:
     def nulls_at(self) -> int:
         """Byte offset of the null rows in a workspace; the raw rows are at its start."""
         return int(self._head[NULLS_AT])
+
+    @property
+    def reads_rows_in_place(self) -> bool:
+        """Whether the features are the raw rows, so that a table of addresses can stand for them."""
+        return bool(self._head[ALIAS])
+
+    @property
+    def rows_at(self) -> int:
+        """Byte offset of that table in a workspace."""
+        return int(self._head[ROWS_AT])
 
     def matrix(self, stage: int) -> tuple[int, int]:
         """Byte offset in a workspace, and number of rows, of what a stage delivers."""

@@ -140,8 +140,10 @@ def explain_sql(scored: Scored, row: str) -> str:
     return f"list_transform([{{{given}}}], lambda __x: {{{fields}}})[1]"
 
 
-def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) -> str:
-    """The derived table of ML.GLOBAL_EXPLAIN: the mean absolute attribution of each feature over rows and outputs."""
+def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str], segments: Sequence[str] = ()) -> str:
+    """The derived table of ML.GLOBAL_EXPLAIN: the mean absolute attribution of each feature over rows and outputs, by segments."""
+    refuse_collision(("feature", "attribution"), segments, scored.model)
+    groups = "".join(f"{scored.quote(name)}, " for name in segments)
     model = scored.model
     outputs, step = model.forest.outputs, len(model.features) + 1
     means = [
@@ -149,9 +151,9 @@ def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) ->
         for index in range(1, step)
     ]
     return (
-        f"(SELECT feature, attribution FROM (SELECT unnest({_names(model)}) AS feature, unnest(__m) AS attribution, "
-        f"unnest(range({len(means)})) AS __sqlml_place FROM ({_aggregated(scored, source, mapping, means)}) AS __sqlml_means) "
-        "AS __sqlml_features ORDER BY attribution DESC, __sqlml_place)"
+        f"(SELECT {groups}feature, attribution FROM (SELECT {groups}unnest({_names(model)}) AS feature, unnest(__m) AS attribution, "
+        f"unnest(range({len(means)})) AS __sqlml_place FROM ({_aggregated(scored, source, mapping, means, segments)}) AS __sqlml_means) "
+        f"AS __sqlml_features ORDER BY {groups}attribution DESC, __sqlml_place)"
     )
 
 
@@ -179,6 +181,12 @@ def difference_table_sql(
     )
 
 
-def _aggregated(scored: Scored, source: str, mapping: Mapping[str, str], means: Sequence[str]) -> str:
+def _aggregated(
+    scored: Scored, source: str, mapping: Mapping[str, str], means: Sequence[str], segments: Sequence[str] = ()
+) -> str:
+    """The means over all rows, or a row of means a segment."""
     contributions = scored.call("contribs", scored.row(mapping))
-    return f"SELECT [{', '.join(means)}] AS __m FROM (SELECT {contributions} AS __c FROM ({source}) AS __sqlml_rows) AS __sqlml_parts"
+    groups = "".join(f"{scored.quote(name)}, " for name in segments)
+    parts = f"SELECT {groups}{contributions} AS __c FROM ({source}) AS __sqlml_rows"
+    grouped = f" GROUP BY {groups.removesuffix(', ')}" if segments else ""
+    return f"SELECT {groups}[{', '.join(means)}] AS __m FROM ({parts}) AS __sqlml_parts{grouped}"

@@ -47,7 +47,9 @@ class Phrases(Protocol):
         self, scored: Scored, source: str, columns: Sequence[str], mapping: Mapping[str, str], settings: ExplainSettings
     ) -> str: ...
 
-    def global_table_sql(self, scored: Scored, source: str, mapping: Mapping[str, str]) -> str: ...
+    def global_table_sql(
+        self, scored: Scored, source: str, mapping: Mapping[str, str], segments: Sequence[str]
+    ) -> str: ...
 
     def difference_table_sql(
         self, scored: Scored, sources: tuple[str, str], mappings: tuple[Mapping[str, str], Mapping[str, str]]

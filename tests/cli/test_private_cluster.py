@@ -25,7 +25,7 @@ DO $$
 import lightgbm, numba, udfs.jit, sqlml
 from sqlml.sqltext import read_sql
 assert read_sql("demo.sql")
-plpy.execute("CREATE TABLE seen AS SELECT %s AS sqlml, %s AS cache" % tuple(map(plpy.quote_literal, (sqlml.__file__, udfs.jit.cache_directory()))))
+plpy.execute("CREATE TABLE seen AS SELECT %s AS sqlml, %s AS cache" % tuple(map(plpy.quote_literal, (sqlml.__file__, udfs.machine_code.cache_directory()))))
 $$ LANGUAGE plpython3u
 """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from udfs.forest.image import FEATURE_COUNT
+from udfs.forest.image import FEATURE_COUNT, WALK
 from udfs.forest.nodes import build_forest_image
 from udfs.forest.objective import apply_objective
 from udfs.forest.reference import predictions_reference, raw_scores_reference
@@ -130,6 +131,90 @@ def test_any_small_table(table, zero_as_missing, use_missing, leaves, classes, m
         raw, predictions = scored(forest, table, allow_coded=allow_coded)
         assert same_bits(raw, of_lightgbm(booster, table, raw_score=True))
         assert same_bits(predictions, of_lightgbm(booster, table))
+
+
+def edges(booster, columns, count, seed=3):
+    """Rows of the model's own thresholds, their neighbours and the ends of the line of doubles."""
+    rng = np.random.default_rng(seed)
+    found = booster.trees_to_dataframe()["threshold"].dropna().to_numpy(float)
+    found = rng.choice(found, min(len(found), 2000), replace=False)
+    special = [0.0, -0.0, np.nan, np.inf, -np.inf, 5e-324, -5e-324, 2.2e-308, 1.7e308, -1.7e308]
+    pool = np.concatenate((special, found, np.nextafter(found, np.inf), np.nextafter(found, -np.inf)))
+    return rng.choice(pool, (count, columns))
+
+
+LARGE = {
+    # trees, leaves, rows to learn from
+    "10,000 trees": (10_000, 4, 300),
+    "4,096 leaves": (2, 4096, 12_000),
+    "4,096 leaves in a chain": (2, 4096, 9_000),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", list(LARGE))
+def test_large_forests(name):
+    trees, leaves, count = LARGE[name]
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((count, 5))
+    x[rng.random(x.shape) < 0.1] = np.nan
+    # With a label that grows exponentially every split cuts off the greatest few: the tree is as deep as LightGBM makes one.
+    label = (
+        np.exp(3 * np.nan_to_num(x[:, 0]))
+        if "chain" in name
+        else np.nan_to_num(x).sum(axis=1) + rng.standard_normal(count)
+    )
+    parameters = {
+        "objective": "regression", "verbose": -1, "num_threads": 1, "num_leaves": leaves, "min_data_in_leaf": 1,
+        "min_sum_hessian_in_leaf": 0, "max_bin": 6_000, "min_data_in_bin": 1, "learning_rate": 0.01,
+    }  # fmt: skip
+    booster = lgb.train(parameters, lgb.Dataset(x, label, params=parameters), trees)
+    forest = parse_lightgbm(booster.model_to_string())
+    assert (len(forest.trees), max(len(tree.leaf_value) for tree in forest.trees)) == (trees, leaves)
+    rows = np.concatenate((x[:200], edges(booster, 5, 400)))
+    wanted = of_lightgbm(booster, rows, raw_score=True)
+    for allow_coded in (True, False):
+        raw, _ = scored(forest, rows, allow_coded=allow_coded)
+        assert same_bits(raw, wanted)
+    assert same_bits(
+        raw_scores_reference(forest, np.ascontiguousarray(rows[::29].T)), np.ascontiguousarray(wanted[:, ::29])
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    data=st.data(), kind=st.sampled_from(["categories", "many thresholds", "zero as missing", "400 leaves", "stumps"])
+)
+def test_any_values(data, kind, trained):
+    """Subnormals, infinities, NaN of any payload, thresholds and their neighbours, in any mixture."""
+    booster, x = trained(kind)
+    thresholds = [v for v in booster.trees_to_dataframe()["threshold"].dropna() if not isinstance(v, str)] or [0.0]
+    value = st.one_of(
+        st.floats(width=64),
+        st.floats(min_value=-2.3e-308, max_value=2.3e-308, allow_subnormal=True),
+        st.sampled_from(thresholds).map(float),
+        st.sampled_from(thresholds).map(lambda t: float(np.nextafter(float(t), np.inf))),
+        st.integers(-2, 4000).map(float),
+    )
+    values = data.draw(st.lists(value, min_size=x.shape[1], max_size=6 * x.shape[1]))
+    rows = np.array(values[: len(values) // x.shape[1] * x.shape[1]]).reshape(-1, x.shape[1])
+    forest = parse_lightgbm(booster.model_to_string())
+    wanted = of_lightgbm(booster, rows, raw_score=True)
+    for allow_coded in (True, False):
+        assert same_bits(scored(forest, rows, allow_coded=allow_coded)[0], wanted)
+
+
+@pytest.mark.parametrize("allow_coded", [True, False])
+def test_rows_by_a_table_of_addresses(trained, hard_rows, allow_coded):
+    booster, x = trained("categories")
+    rows = hard_rows("categories")[:700]
+    image = build_forest_image(parse_lightgbm(booster.model_to_string()), x.shape[1], allow_coded=allow_coded)
+    columns = [np.ascontiguousarray(column) for column in rows.T]
+    table = np.array([column.ctypes.data for column in columns], np.int64)
+    raw = np.empty((1, len(rows)))
+    walk = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 6)(int(image[WALK]))
+    walk(image.ctypes.data, table.ctypes.data, 0, len(rows), raw.ctypes.data, raw.strides[0])
+    assert same_bits(raw, of_lightgbm(booster, rows, raw_score=True))
 
 
 _OTHER_CPUS = {

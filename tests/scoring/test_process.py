@@ -51,6 +51,15 @@ def test_scoring_leaves_scipy_alone_and_linear_algebra_intact():
     assert (done.stdout, done.stderr, done.returncode) == ("False\n2.0\n", "", 0)
 
 
+def test_scoring_with_machine_code_from_the_cache_loads_no_compiler(tmp_path, binary):
+    path = tmp_path / "model"
+    path.write_bytes(binary.artifact)
+    ending = "print('numba' in sys.modules)"
+    code = SCORE.format(root=str(ROOT), artifact=str(path), hash=binary.hash, ending=ending)
+    outputs = [run(code, SQLML_KERNEL_CACHE=str(tmp_path / "kernels")) for _ in range(2)]
+    assert [(done.stdout, done.stderr) for done in outputs] == [("10\nTrue\n", ""), ("10\nFalse\n", "")]
+
+
 ENDINGS = {
     "an open stream": "",
     "a closed connection": "connection.close()",

@@ -158,6 +158,24 @@ def test_of_all_rows(con, explained):
 
 
 @needs_attributions
+def test_of_segments(con, explained):
+    query = "SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL kind, (SELECT *, id % 3 AS third FROM churn), STRUCT(['third', 'SENIOR'] AS group_by))"
+    table = con.execute(query).arrow()
+    assert table.column_names == ["third", "senior", "feature", "attribution"]
+    rows = [tuple(row.values()) for row in table.to_pylist()]
+    segments = con.execute("SELECT DISTINCT id % 3 AS third, senior FROM churn ORDER BY 1, 2").fetchall()
+    assert list(dict.fromkeys(row[:2] for row in rows)) == segments
+    for third, senior in segments:
+        names, wanted, _ = explained("kind", f"id % 3 = {third} AND senior IS NOT DISTINCT FROM {senior}")
+        means = np.abs(wanted[:, :, :-1]).mean(axis=(0, 1))
+        found = [row[2:] for row in rows if row[:2] == (third, senior)]
+        close([value for _, value in found], [means[names.index(name)] for name, _ in found])
+        assert [value for _, value in found] == sorted((value for _, value in found), reverse=True)
+    one = "SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT('plan' AS group_by))"
+    assert con.execute(one).fetchall() == con.execute(one.replace("'plan'", "['plan']")).fetchall()
+
+
+@needs_attributions
 def test_of_no_rows(con):
     assert con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, (SELECT * FROM churn LIMIT 0))").fetchall() == []
     rows = con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, (SELECT * FROM churn LIMIT 0))").fetchall()
@@ -229,8 +247,24 @@ def test_mistakes(con):
             con.execute(f"SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT({value} AS top_k_features))")
     with pytest.raises(OptionValueError, match="binary classifiers only"):
         con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(0.3 AS threshold))")
-    with pytest.raises(OptionError, match="has no settings"):
+    with pytest.raises(OptionError, match='unknown setting "class_level_explain"'):
         con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(TRUE AS class_level_explain))")
+    with pytest.raises(OptionValueError, match='names "plam", which is not a column') as caught:
+        con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(['plam'] AS group_by))")
+    assert "plan" in caught.value.hint
+    for value in ("3", "[1]", "TRUE"):
+        with pytest.raises(OptionValueError, match="must be a list of columns"):
+            con.execute(f"SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT({value} AS group_by))")
+    with pytest.raises(OptionValueError, match="names a column twice"):
+        con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(['plan', 'PLAN'] AS group_by))")
+    with pytest.raises(OptionError, match="stands twice"):
+        con.execute(
+            "SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, TABLE churn, STRUCT(['plan'] AS group_by, 'plan' AS group_by))"
+        )
+    with pytest.raises(DuplicateColumnError, match='already has a column "feature"'):
+        con.execute(
+            "SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, (SELECT *, 1 AS feature FROM churn), STRUCT('feature' AS group_by))"
+        )
     with pytest.raises(InputMismatchError, match=r"ML\.EXPLAIN_PREDICT needs rows"):
         con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth)")
     with pytest.raises(InputMismatchError, match="needs two sets of rows, got 1"):

@@ -11,15 +11,12 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-import numba
 import numpy as np
 
 from udfs.columns import BLOCK_ROWS, DAY, INFINITE, LAST_DAY
 from udfs.decimals import decimal_double, quotient
-from udfs.jit import callback, kernel, view
+from udfs.jit import kernel, routine, view
 
-_WORD = numba.types.int64
-FILL_SIGNATURE = numba.types.void(_WORD, _WORD, _WORD)
 _ANY = 1 << 40  # length of a view whose length nobody knows
 
 # Words of a column.
@@ -237,9 +234,4 @@ _FILLERS: dict[str, Any] = {
 @cache
 def filler_address(name: str) -> int:
     """The machine code of a filler, compiled or read from the cache at its first use."""
-    compiled = callback(FILL_SIGNATURE)(_FILLERS[name])
-    _KEPT.append(compiled)
-    return int(compiled.address)
-
-
-_KEPT: list[Any] = []
+    return routine(_FILLERS[name]).address

@@ -14,13 +14,12 @@ from typing import Any
 
 import llvmlite.binding
 import numpy as np
-from numba import types
 
 from udfs.columns import BLOCK_ROWS
-from udfs.duckdb.fill import COLUMN_WORDS, NULLS, RAW, SCALE, SELECTION, TABLE, VECTOR
+from udfs.duckdb.fill import COLUMN_WORDS, DATA, NULLS, RAW, SCALE, SELECTION, TABLE, VALIDITY, VECTOR
 from udfs.duckdb.trampolines import PLAN_HEAD
-from udfs.jit import callback, kernel, view
-from udfs.scorer import request
+from udfs.jit import external, kernel, poke, routine, view, word
+from udfs.scorer import IN_PLACE, request
 from udfs.transforms.dispatch import call_kernel
 
 (
@@ -40,10 +39,11 @@ from udfs.transforms.dispatch import call_kernel
     LABELS,
     TEXT_AT,
     FAILURE,
-) = range(PLAN_HEAD, PLAN_HEAD + 16)
+    ROW_TABLE,
+) = range(PLAN_HEAD, PLAN_HEAD + 17)
 RECORDS = 24  # first word of the columns' records in a plan
 RECORD_WORDS = 8
-POSITION, FILL, RAW_AT, NULLS_AT, SETTING, POINTER, IN_STATE = range(7)
+POSITION, FILL, RAW_AT, NULLS_AT, SETTING, POINTER, IN_STATE, IS_DOUBLE = range(8)
 
 # Words of the frame at the start of a thread's state.
 F_TOTAL, F_RESULT, F_START, F_SIZE, F_OUT, F_OTHER, F_KIND = range(7)
@@ -52,13 +52,9 @@ _ANY = 1 << 40
 _FLAT = 1  # DUCKDB_V2_VECTOR_TYPE
 _OTHER = 0
 
-_WORD = types.int64
-RUN_SIGNATURE = types.void(_WORD, _WORD, _WORD, _WORD)
-STEP_SIGNATURE = types.void(_WORD, _WORD, _WORD)
-
 
 def _external(name: str, arguments: int) -> Any:
-    return types.ExternalFunction(f"duckdb_v2_{name}", types.int32(*[_WORD] * arguments))
+    return external(f"duckdb_v2_{name}", arguments)
 
 
 # By name and not by address, so that the machine code can be cached.
@@ -155,10 +151,20 @@ def _run(info, plan, state, error):
         return
     for start in range(0, frame[F_TOTAL], BLOCK_ROWS):
         size = min(BLOCK_ROWS, frame[F_TOTAL] - start)
+        asked = request(size, words[STAGE])
+        table = words[ROW_TABLE]
         for k in range(words[COLUMNS]):
+            record = RECORDS + RECORD_WORDS * k
             column = state + 8 * (FRAME_WORDS + COLUMN_WORDS * k)
-            call_kernel(words[RECORDS + RECORD_WORDS * k + FILL], column, start, size)
-        call_kernel(words[SCORE_CODE], words[SCORER], state + words[WORKSPACE_AT], request(size, words[STAGE]))
+            row = word(column, RAW)
+            if words[record + IS_DOUBLE] != 0 and word(column, VALIDITY) == 0 and word(column, SELECTION) == 0:
+                row = word(column, DATA) + 8 * start  # read where DuckDB has it
+            else:
+                call_kernel(words[record + FILL], column, start, size)
+            if table != 0:
+                poke(state + table, np.int64, k, row)
+                asked |= IN_PLACE
+        call_kernel(words[SCORE_CODE], words[SCORER], state + words[WORKSPACE_AT], asked)
         frame[F_START] = start
         frame[F_SIZE] = size
         call_kernel(words[EMIT_CODE], plan, state, error)
@@ -183,18 +189,16 @@ def link() -> None:
 _KEPT: list[Any] = []
 
 
-def machine_code(function: Any, signature: Any = STEP_SIGNATURE) -> int:
-    """The address of a function of integers as machine code, kept for the life of the process."""
+def machine_code(function: Any) -> int:
+    """The address of a function of integers that calls DuckDB, as machine code, kept for the life of the process."""
     link()
-    compiled = callback(signature)(function)
-    _KEPT.append(compiled)
-    return int(compiled.address)
+    return routine(function).address
 
 
 @cache
 def run_address() -> int:
     """What a plan's first word points to."""
-    return machine_code(_run, RUN_SIGNATURE)
+    return machine_code(_run)
 
 
 def text_constant(text: str) -> int:

@@ -59,6 +59,8 @@ def plan_words(
     words[native.THRESHOLD] = _bits(call.threshold)
     words[native.CLASS] = call.class_index
     words[native.FAILURE] = native.failure_text()
+    in_place = scorer.reads_rows_in_place and stage in (STAGE_RAW, STAGE_PREDICTION)
+    words[native.ROW_TABLE] = workspace_at + scorer.rows_at if in_place else 0
     if labels is not None:
         words[native.WIDTH], words[native.LABELS] = labels.width, labels.address
     kept: list[Any] = [scorer, labels]
@@ -67,6 +69,7 @@ def plan_words(
         record = native.RECORDS + native.RECORD_WORDS * index
         words[record + native.RAW_AT] = 8 * BLOCK_ROWS * slots[index]
         words[record + native.NULLS_AT] = scorer.nulls_at + BLOCK_ROWS * index
+        words[record + native.IS_DOUBLE] = in_place and column.filler == "float64"
         kept.append(_describe(words, record, column, text_at))
         text_at += UUID_ROOM * BLOCK_ROWS if column.filler == "uuid" else 0
     words[PLAN_STATE] = _aligned(text_at)

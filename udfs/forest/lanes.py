@@ -10,10 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
-
 from udfs.forest.vectors import (
     BYTES,
     DOUBLES,
@@ -33,6 +29,7 @@ from udfs.forest.vectors import (
     vector,
     word,
 )
+from udfs.jit import cgutils, intrinsic, types
 
 GROUPS = 8  # vectors in flight: enough to hide the latency of compares
 BLOCK = LANES * GROUPS

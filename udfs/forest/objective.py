@@ -8,7 +8,7 @@ import numpy as np
 
 from udfs.errors import UnsupportedModelError
 from udfs.forest.image import CONVERT, DIVISOR, HEAD_WORDS, OUTPUTS, PARAMETER
-from udfs.jit import Routine, address_of, invoke, kernel, routine, view
+from udfs.jit import Routine, address_of, invoke, kernel, part, peek, poke, routine, view, word
 
 
 @routine
@@ -68,18 +68,23 @@ def softmax(image_address, out, stride, n):
 
 @kernel
 def apply_objective(image_address, out, n):
-    """Turn raw scores into predictions in place, for the first ``n`` columns of ``out[outputs, stride]``.
+    """Turn raw scores into predictions in place, for the first ``n`` columns of ``out[outputs, stride]``."""
+    convert_scores(image_address, address_of(out), out.strides[0], n)
+
+
+@part
+def convert_scores(image_address, out, stride, n):
+    """The same for rows of scores that are ``stride`` bytes apart.
 
     The averaging of a random forest happens here and not in the raw score, because LightGBM has it so.
     """
-    head = view(image_address, np.int64, HEAD_WORDS)
-    if head[DIVISOR]:
-        for k in range(head[OUTPUTS]):
-            values = view(address_of(out) + k * out.strides[0], np.float64, n)
+    divisor = word(image_address, DIVISOR)
+    if divisor:
+        for k in range(word(image_address, OUTPUTS)):
             for i in range(n):
-                values[i] /= head[DIVISOR]
-    if head[CONVERT]:
-        invoke(head[CONVERT], (image_address, address_of(out), np.int64(out.strides[0]), np.int64(n)))
+                poke(out + k * stride, np.float64, i, peek(out + k * stride, np.float64, i) / divisor)
+    if word(image_address, CONVERT):
+        invoke(word(image_address, CONVERT), (image_address, out, np.int64(stride), np.int64(n)))
 
 
 _IDENTITIES = {"", "none", "custom", "huber", "lambdarank", "rank_xendcg"}

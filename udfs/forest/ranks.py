@@ -13,9 +13,6 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from udfs.forest.lanes import BLOCK
 from udfs.forest.vectors import (
@@ -42,6 +39,7 @@ from udfs.forest.vectors import (
     word,
     word_lookup,
 )
+from udfs.jit import cgutils, intrinsic, types
 
 NEAR_ZERO = 1.0000000180025095e-35  # LightGBM's kZeroThreshold: what is nearer to zero is zero
 TOP_KEY = 65534.0

@@ -12,12 +12,10 @@ from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
-from numba import types
-from numba.core import cgutils
-from numba.extending import intrinsic
 
 from udfs.forest.ranks import NEAR_ZERO
 from udfs.forest.vectors import DOUBLES, EIGHT, F64, I1, I8, I32, I64, declare, load, plus, splat, store, vector, word
+from udfs.jit import cgutils, intrinsic, types
 
 GROUPS = 4  # vectors in flight
 ROWS = GROUPS * EIGHT

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
-from numba.core import cgutils
 
-from udfs.jit import cpu_features
+from udfs.jit import cgutils
+from udfs.machine_code import cpu_features
 
 I1, I8, I16, I32, I64, F64 = (*map(ir.IntType, (1, 8, 16, 32, 64)), ir.DoubleType())
 EIGHT = 8  # doubles in a vector

@@ -67,6 +67,12 @@ def is_member(x, words, count):
     return at < count and (np.int64(peek(words, np.uint32, at)) >> (category & 31)) & 1 != 0
 
 
+@part
+def row_of(features, stride, feature):
+    """The address of a feature's row; without a stride, ``features`` is the address of a table of them."""
+    return word(features, feature) if stride == 0 else features + feature * stride
+
+
 @routine
 def plain_walk(image_address, features, feature_stride, n, out, out_stride):
     """Sum the leaves one row after the other, one tree after the other, over LightGBM's own arrays."""
@@ -89,7 +95,7 @@ def plain_walk(image_address, features, feature_stride, n, out, out_stride):
         for i in range(n):
             node = np.int64(peek(roots, np.int32, t))
             while node >= 0:
-                x = peek(features + peek(split_feature, np.int32, node) * feature_stride, np.float64, i)
+                x = peek(row_of(features, feature_stride, np.int64(peek(split_feature, np.int32, node))), np.float64, i)
                 kind = np.int64(peek(decision, np.int32, node))
                 if kind & 1:
                     words = sets + 4 * np.int64(peek(set_start, np.int32, node))
@@ -196,7 +202,7 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
         rows = min(BLOCK, n - start)
         for f in range(word(image_address, image.FEATURE_COUNT)):
             record = image_address + word(image_address, image.CODED_FEATURES) + 8 * ranks.FEATURE_WORDS * f
-            source = features + word(record, ranks.FEATURE) * feature_stride + 8 * start
+            source = row_of(features, feature_stride, word(record, ranks.FEATURE)) + 8 * start
             categories = word(record, ranks.CATEGORIES)
             if categories:
                 table = image_address + word(image_address, image.CODED_CLASSES) + word(record, ranks.CLASSES)

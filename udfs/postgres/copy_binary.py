@@ -19,10 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
 
-from udfs.jit import address_of, kernel, peek, poke
+from udfs.jit import address_of, intrinsic, kernel, peek, poke, types
 
 Bytes = npt.NDArray[np.uint8]
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 PENDING = 1_000_000  # distinct values waiting before they are merged
 
@@ -53,6 +52,8 @@ class TextCounter:
     def most_frequent(self, limit: int | None = None) -> tuple[list[str], list[int]]:
         """Texts and counts, most frequent first, ties by UTF-8 bytes."""
         table = self._merge()
+        import pyarrow.compute as pc  # noqa: PLC0415 - costs as much as opening a database, and scoring needs none of it
+
         order = pc.sort_indices(table, sort_keys=[("count", "descending"), ("value", "ascending")])
         if limit is not None:
             order = order.slice(0, limit)
@@ -61,6 +62,8 @@ class TextCounter:
     def sorted(self) -> tuple[list[str], list[int]]:
         """Texts and counts by UTF-8 bytes."""
         table = self._merge()
+        import pyarrow.compute as pc  # noqa: PLC0415 - costs as much as opening a database, and scoring needs none of it
+
         order = pc.sort_indices(table, sort_keys=[("value", "ascending")])
         return table.column("value").take(order).to_pylist(), table.column("count").take(order).to_pylist()
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from udfs.jit import view
+from udfs.jit import peek, poke, scratch, word
 from udfs.model import Step
 from udfs.transforms.counts import TextCounter
 from udfs.transforms.operator import (
@@ -35,22 +35,29 @@ LEVEL_LIMIT = 65_535
 
 
 def dictionary(params, rows, n):
-    """``params``: mask, null code, table; ``rows``: addresses, lengths, nulls, out."""
-    head = view(params, np.int64, 2)
-    mask = head[0]
-    null_code = float(head[1])
+    """``params``: mask, null code, table; ``rows``: addresses, lengths, nulls, out.
+
+    A column that is compressed by a dictionary has few addresses, all of texts that stay where they are: most rows have the address
+    of a row before them, hence its code. (Nothing is at address 0, where an empty text may be said to be.)
+    """
+    mask, null_code = word(params, 0), float(word(params, 1))
     table = params + 16
     blob = table + (mask + 1) * 32
-    row = view(rows, np.int64, 4)
-    addresses = view(row[0], np.int64, n)
-    lengths = view(row[1], np.int64, n)
-    nulls = view(row[2], np.uint8, n)
-    out = view(row[3], np.float64, n)
+    addresses, lengths, nulls, out = word(rows, 0), word(rows, 1), word(rows, 2), word(rows, 3)
+    known = scratch()
     for i in range(n):
-        if nulls[i]:
-            out[i] = null_code
+        address, length = word(addresses, i), word(lengths, i)
+        slot = known + 32 * ((address >> 4) & 31)
+        if peek(nulls, np.uint8, i) != 0:
+            poke(out, np.float64, i, null_code)
+        elif address != 0 and word(slot, 0) == address and word(slot, 1) == length:
+            poke(out, np.float64, i, peek(slot, np.float64, 2))
         else:
-            out[i] = float(find_text(table, mask, blob, addresses[i], lengths[i]))
+            code = float(find_text(table, mask, blob, address, length))
+            poke(out, np.float64, i, code)
+            poke(slot, np.int64, 0, address)
+            poke(slot, np.int64, 1, length)
+            poke(slot, np.float64, 2, code)
 
 
 def dictionary_reference(values: list[str | None], levels: list[str], null_code: int) -> np.ndarray[Any, Any]:

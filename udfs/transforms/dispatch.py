@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import types
-from numba.extending import intrinsic
+
+from udfs.jit import intrinsic, types
 
 
 @intrinsic

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from udfs.jit import view
 from udfs.model import Step
@@ -126,6 +125,8 @@ class _Fitter:
 
     def update(self, batch: Batch) -> None:
         columns = [_decoded(values) for values in batch.values]
+        import pyarrow.compute as pc  # noqa: PLC0415 - costs as much as opening a database, and scoring needs none of it
+
         self._counter.update(pc.binary_join_element_wise(*columns, pa.scalar(_JOINT, pa.large_string())))
 
     def finish(self) -> Learned:

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, Protocol
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from udfs.errors import ArtifactError
-from udfs.jit import callback
+from udfs.jit import routine
 from udfs.model import Step
 
 Shape = Literal["number", "time", "text"]
@@ -30,7 +29,6 @@ ROWS: dict[Shape, int] = {"number": 1, "time": 2, "text": 3}
 
 Params = dict[str, Any]
 Words = npt.NDArray[np.int64]
-BLOCK_SIGNATURE = numba.types.void(numba.types.int64, numba.types.int64, numba.types.int64)
 
 
 @dataclass(frozen=True)
@@ -85,12 +83,7 @@ class Operator:
 @cache
 def kernel_address(kernel: Callable[[int, int, int], None]) -> int:
     """Machine code of an operator's kernel, compiled when a model first needs it, kept as long as the process."""
-    compiled = callback(BLOCK_SIGNATURE)(kernel)
-    _KEPT.append(compiled)
-    return int(compiled.address)
-
-
-_KEPT: list[Any] = []
+    return routine(kernel).address
 
 
 def require(condition: object, step: Step, problem: str) -> None:

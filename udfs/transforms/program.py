@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from udfs.columns import RawBlock, slot_count
 from udfs.errors import ArtifactError
-from udfs.jit import kernel, view
+from udfs.jit import address_of, kernel, part, peek, poke, view, word
 from udfs.model import Argument, Feature, Step
 from udfs.transforms.dispatch import call_kernel
 from udfs.transforms.operator import ROWS, Operator, Shape, Words, kernel_address, require
@@ -271,29 +271,24 @@ def run_program(image, raw, nulls, n, features):
             rows[slots + arguments + k] = features.ctypes.data + 8 * (k * features.shape[1] + start)
         for k in range(scratch_rows):
             rows[slots + arguments + outputs + k] = scratch.ctypes.data + 8 * k * BLOCK
-        run_block(image, rows, operands, size)
+        run_block(image, address_of(rows), address_of(operands), size)
 
 
-@kernel
+@part
 def run_block(image, rows, operands, size):
-    """All instructions, then all copies, over one block whose rows are at the addresses ``rows``."""
-    head = view(image, np.int64, HEAD)
+    """All instructions, then all copies, over one block; ``rows`` and ``operands`` are addresses: of the rows' own, and of room for as many."""
     code = image + 8 * HEAD
-    for _ in range(head[5]):
-        instruction = view(code, np.int64, 3)
-        count = instruction[2]
-        numbers = view(code + 24, np.int64, count)
+    for _ in range(word(image, 5)):
+        count = word(code, 2)
         for k in range(count):
-            operands[k] = rows[numbers[k]]
-        call_kernel(instruction[0], image + 8 * instruction[1], operands.ctypes.data, size)
+            poke(operands, np.int64, k, word(rows, word(code + 24, k)))
+        call_kernel(word(code, 0), image + 8 * word(code, 1), operands, size)
         code += 24 + 8 * count
-    first = head[1] + head[2]
-    for _ in range(head[6]):
-        pair = view(code, np.int64, 2)
-        source = view(rows[pair[0]], np.int64, size)
-        target = view(rows[first + pair[1]], np.int64, size)
+    first = word(image, 1) + word(image, 2)
+    for _ in range(word(image, 6)):
+        source, target = word(rows, word(code, 0)), word(rows, first + word(code, 1))
         for i in range(size):
-            target[i] = source[i]
+            poke(target, np.int64, i, peek(source, np.int64, i))
         code += 16
 
 

@@ -10,7 +10,7 @@ import itertools
 import numpy as np
 import numpy.typing as npt
 
-from udfs.jit import kernel, view
+from udfs.jit import kernel, part, peek, view
 from udfs.transforms.operator import Words, words
 
 ENTRY = 4  # words of a table entry: hash, offset of the bytes, length, code (-1 = empty)
@@ -19,14 +19,15 @@ SEED = np.uint64(0x243F6A8885A308D3)
 MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 
 
-@kernel
+@part
 def load_tail(address, length):
-    """Up to seven bytes as a word."""
-    data = view(address, np.uint8, length)
-    word = np.uint64(0)
-    for i in range(length):
-        word |= np.uint64(data[i]) << np.uint64(8 * i)
-    return word
+    """One to seven bytes as a word, by two loads that may overlap."""
+    if length >= 4:
+        high = np.uint64(peek(address + length - 4, np.uint32, 0)) << np.uint64(8 * (length - 4))
+        return np.uint64(peek(address, np.uint32, 0)) | high
+    last = np.uint64(peek(address, np.uint8, length - 1)) << np.uint64(8 * (length - 1))
+    first = np.uint64(peek(address, np.uint8, 0))
+    return last | first if length < 3 else last | np.uint64(peek(address, np.uint16, 0))
 
 
 @kernel

@@ -87,8 +87,10 @@ def explain_sql(scored: Scored, row: str) -> str:
     return f"(SELECT {pairs} FROM (SELECT {', '.join(calls)} OFFSET 0) AS __x, {names} GROUP BY ())"
 
 
-def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) -> str:
-    """The derived table of ML.GLOBAL_EXPLAIN: the mean absolute attribution of each feature over rows and outputs."""
+def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str], segments: Sequence[str] = ()) -> str:
+    """The derived table of ML.GLOBAL_EXPLAIN: the mean absolute attribution of each feature over rows and outputs, by segments."""
+    refuse_collision(("feature", "attribution"), segments, scored.model)
+    groups = "".join(f"{scored.quote(name)}, " for name in segments)
     model = scored.model
     outputs, step = model.forest.outputs, len(model.features) + 1
     means = [
@@ -96,8 +98,9 @@ def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) ->
         for index in range(1, step)
     ]
     return derived(
-        f"SELECT feature, attribution FROM ({_aggregated(scored, source, mapping, means)}) AS __sqlml_means, "
-        f"unnest({_names(model)}, __m) WITH ORDINALITY AS __u(feature, attribution, __i) ORDER BY attribution DESC, __i"
+        f"SELECT {groups}feature, attribution FROM ({_aggregated(scored, source, mapping, means, segments)}) "
+        f"AS __sqlml_means, unnest({_names(model)}, __m) WITH ORDINALITY AS __u(feature, attribution, __i) "
+        f"ORDER BY {groups}attribution DESC, __i"
     )
 
 
@@ -122,7 +125,14 @@ def difference_table_sql(
     )
 
 
-def _aggregated(scored: Scored, source: str, mapping: Mapping[str, str], means: Sequence[str]) -> str:
+def _aggregated(
+    scored: Scored, source: str, mapping: Mapping[str, str], means: Sequence[str], segments: Sequence[str] = ()
+) -> str:
+    """The means over all rows, or a row of means a segment."""
     row = scored.row(mapping)
     rows = scored_source(scored, source, row, {"__c": scored.call("contribs", row)})
-    return f"SELECT {array(means, 'double precision')} AS __m FROM (SELECT __sqlml_scores.__c FROM {rows}) AS __sqlml_parts"
+    names = [scored.quote(name) for name in segments]
+    groups = "".join(f"{name}, " for name in names)
+    parts = f"SELECT {''.join(f'__sqlml_rows.{name}, ' for name in names)}__sqlml_scores.__c FROM {rows}"
+    grouped = f" GROUP BY {', '.join(names)}" if names else ""
+    return f"SELECT {groups}{array(means, 'double precision')} AS __m FROM ({parts}) AS __sqlml_parts{grouped}"
