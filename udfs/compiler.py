@@ -24,6 +24,7 @@ from numba.extending import intrinsic as intrinsic  # noqa: PLC0414 - handed on 
 
 from udfs import machine_code
 from udfs.blas import defer_blas
+from udfs.jit import OPTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -209,3 +210,28 @@ def _entry(inner: str, arguments: int) -> str:
     builder.call(ir.Function(module, kind, inner), [*places, *function.args])
     builder.ret_void()
     return str(module)
+
+
+def name_elsewhere(name: str) -> None:
+    """Promise numba, which loads whatever it compiles, a name that only another process has; here it leads to ``abort``."""
+    if binding.address_of_symbol(name) is None:
+        binding.add_symbol(name, binding.address_of_symbol("abort"))
+
+
+def compile_for_elsewhere() -> None:
+    """From now on, kernels get no reference counts and no wrappers for Python, which another process has no use for."""
+    OPTIONS.update(_BARE)
+
+
+_BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
+
+
+def emit_ir(function: Callable[..., Any], result: Any = types.void) -> tuple[str, str]:
+    """The name and the LLVM module of a function of int64, all it calls included, for code that runs in another process.
+
+    Call ``compile_for_elsewhere`` before the kernels are imported: what is emitted must need nothing of numba's runtime.
+    """
+    signature = result(*[types.int64] * function.__code__.co_argcount)
+    compiled = numba.njit(signature, **{**OPTIONS, **_BARE})(function)
+    found = compiled.overloads[compiled.signatures[0]]
+    return str(found.fndesc.llvm_func_name), str(found.library.get_llvm_str())

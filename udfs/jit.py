@@ -132,31 +132,6 @@ def routine(function: Callable[..., Any]) -> Routine:
     return Routine(function)
 
 
-def name_elsewhere(name: str) -> None:
-    """Promise numba, which loads whatever it compiles, a name that only another process has; here it leads to ``abort``."""
-    if llvmlite.binding.address_of_symbol(name) is None:
-        llvmlite.binding.add_symbol(name, llvmlite.binding.address_of_symbol("abort"))
-
-
-def compile_for_elsewhere() -> None:
-    """From now on, kernels get no reference counts and no wrappers for Python, which another process has no use for."""
-    OPTIONS.update(_BARE)
-
-
-_BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
-
-
-def emit_ir(function: Callable[..., Any], result: Any = types.void) -> tuple[str, str]:
-    """The name and the LLVM module of a function of int64, all it calls included, for code that runs in another process.
-
-    Call ``compile_for_elsewhere`` before the kernels are imported: what is emitted must need nothing of numba's runtime.
-    """
-    signature = result(*[types.int64] * function.__code__.co_argcount)
-    compiled = numba.njit(signature, **{**OPTIONS, **_BARE})(function)
-    found = compiled.overloads[compiled.signatures[0]]
-    return str(found.fndesc.llvm_func_name), str(found.library.get_llvm_str())
-
-
 @intrinsic
 def invoke(typing_context, address, arguments):
     """Call the routine at an address with a tuple of int64."""

@@ -17,7 +17,7 @@ from typing import Any
 import llvmlite.binding as llvm
 
 from udfs.errors import UnsupportedModelError
-from udfs.jit import cache_directory, compile_for_elsewhere, emit_ir
+from udfs.machine_code import cache_directory
 from udfs.postgres.library import OPERATOR_TABLE
 from udfs.postgres.link import link_object
 
@@ -107,6 +107,8 @@ def _build_elsewhere(major: int, level: str) -> bytes:
 
 def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     """The object of all kernels for a level, and the names it exports; only where numba compiles for that level."""
+    from udfs.compiler import compile_for_elsewhere, emit_ir  # noqa: PLC0415 - numba, which only the child process needs
+
     compile_for_elsewhere()
     from udfs.postgres.functions import C_FUNCTIONS, SQL_FUNCTIONS  # noqa: PLC0415 - numba compiles as they are imported
     from udfs.postgres.operators import NUMBERED  # noqa: PLC0415

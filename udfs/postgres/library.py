@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from udfs.jit import name_elsewhere
+from udfs.compiler import name_elsewhere
 
 OPERATOR_TABLE = "sqlml_operators"
 

@@ -13,7 +13,8 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from udfs.jit import name_elsewhere, part, peek, poke, word
+from udfs.compiler import name_elsewhere
+from udfs.jit import part, peek, poke, word
 
 _WORD = ir.IntType(64)
 _INT = ir.IntType(32)

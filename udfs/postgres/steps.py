@@ -12,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from udfs.forest.vectors import I8, I32, I64, declare, load, plus, splat, store, vector, word
-from udfs.jit import cpu_features
+from udfs.machine_code import cpu_features
 from udfs.postgres.layout import CHUNK, GATHERED_STEP_BYTES, STEP_BYTES, WIDTH
 
 BYTES = ir.VectorType(I8, WIDTH)
