@@ -23,7 +23,7 @@ CREATE TABLE {schema}._models (
     revision bigint NOT NULL,
     options json NOT NULL,
     created_at timestamp NOT NULL,
-    owner oid NOT NULL DEFAULT (current_user::text::regrole::oid),
+    owner oid NOT NULL DEFAULT (to_regrole(quote_ident(current_user))::oid),
     owner_name name NOT NULL DEFAULT current_user,
     UNIQUE (schema_key, model_key)
 );

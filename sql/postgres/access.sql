@@ -8,6 +8,8 @@
 -- Whose transaction stored an artifact has its bytes, and may make a version of it.
 ALTER TABLE sqlml.artifacts ADD COLUMN IF NOT EXISTS stored_in xid8;
 
+ALTER TABLE sqlml._models ALTER COLUMN owner SET DEFAULT pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid;
+
 CREATE TABLE IF NOT EXISTS sqlml._grants (
     model_id uuid NOT NULL REFERENCES sqlml._models (model_id) ON DELETE CASCADE,
     grantee_name name NOT NULL,

@@ -20,11 +20,17 @@ BEGIN
     FOR item IN
         SELECT c.oid::regclass::text AS name, c.relkind FROM pg_catalog.pg_class AS c
         WHERE c.relnamespace = 'sqlml'::regnamespace AND c.relkind IN ('r', 'v')
-            AND c.relowner <> CURRENT_USER::regrole::oid
+            AND c.relowner <> pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid
     LOOP
         EXECUTE pg_catalog.format(
             'ALTER %s %s OWNER TO CURRENT_USER', CASE item.relkind WHEN 'v' THEN 'VIEW' ELSE 'TABLE' END, item.name
         );
+    END LOOP;
+    FOR item IN
+        SELECT p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc AS p
+        WHERE p.pronamespace = 'sqlml'::regnamespace AND p.proowner <> pg_catalog.to_regrole(pg_catalog.quote_ident(CURRENT_USER))::oid
+    LOOP
+        EXECUTE pg_catalog.format('ALTER FUNCTION %s OWNER TO CURRENT_USER', item.name);
     END LOOP;
     IF before <> pg_catalog.quote_ident(CURRENT_USER) THEN
         EXECUTE pg_catalog.format('GRANT sqlml_trainer TO %s', before);

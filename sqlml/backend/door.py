@@ -12,18 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Those that the server sends its processes; SIGQUIT is for the emergency in which nothing is to be waited for.
+# Those that the server sends its processes. SIGQUIT is for the emergency in which nothing is to be waited for; SIGURG, by which
+# processes wake each other, is blocked in every backend and read from a descriptor: unblocked for a moment, it would be lost.
 HELD = frozenset(
-    {
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGALRM,
-        signal.SIGHUP,
-        signal.SIGUSR1,
-        signal.SIGUSR2,
-        signal.SIGPIPE,
-        signal.SIGURG,
-    }
+    {signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2, signal.SIGPIPE}
 )
 
 

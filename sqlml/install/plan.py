@@ -22,7 +22,7 @@ import sys
 module = sys.modules.get("{module}")
 if module is None:
     import importlib, os, signal
-    held = ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE", "SIGURG")
+    held = ("SIGINT", "SIGTERM", "SIGALRM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGPIPE")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [getattr(signal, name) for name in held])
     try:
         os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -77,9 +77,12 @@ def test_public_may_nothing(root):
 def test_a_schema_made_by_a_client_changes_hands(cluster, postgres_database, superuser, template):
     superuser.execute("GRANT CREATE ON DATABASE " + postgres_database + " TO alice")
     superuser.execute("SET ROLE alice; CREATE SCHEMA sqlml; CREATE TABLE sqlml._own (x int); RESET ROLE")
+    superuser.execute("SET ROLE alice; CREATE FUNCTION sqlml.m_1() RETURNS int LANGUAGE sql AS 'SELECT 1'; RESET ROLE")
     install(cluster.dsn(postgres_database), "plpython", tell=lambda text: None)
     assert value(superuser, "SELECT nspowner::regrole::text FROM pg_namespace WHERE nspname = 'sqlml'") == "postgres"
     assert value(superuser, "SELECT relowner::regrole::text FROM pg_class WHERE relname = '_own'") == "postgres"
+    assert value(superuser, "SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'm_1'") == "postgres"
+    assert value(superuser, "SELECT pg_has_role('alice', 'sqlml_trainer', 'USAGE')")
 
 
 def test_only_a_superuser_installs(cluster, template, postgres_database):
