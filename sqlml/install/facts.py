@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,8 @@ class ServerFacts:
     folders: tuple[str, ...] = ()
     python: tuple[int, int] | None = None
     missing: tuple[str, ...] = field(default=())
+    cpu_flags: tuple[str, ...] = ()  # as /proc/cpuinfo has them on x86-64; empty elsewhere
+    data_directory: str = ""
 
     @property
     def can_train(self) -> bool:
@@ -68,23 +71,32 @@ def read_facts(engine: Engine, python: str | None) -> ServerFacts:
     if engine.relation_exists((database, "sqlml", "_installation")):
         installed = next((text for (text,) in engine.rows("SELECT version FROM sqlml._installation")), None)
     found = ServerFacts(version, bool(superuser), bool(language), has_catalog, installed)
-    if not (superuser and language):
+    if not superuser:
+        return found
+    ((directory,),) = engine.rows("SELECT pg_catalog.current_setting('data_directory')")
+    found = replace(found, cpu_flags=_cpu_flags(engine), data_directory=directory)
+    if not language:
         return found
     for folders in _candidates(python):
         answer = _probe(engine, folders)
-        found = ServerFacts(
-            version,
-            is_superuser=True,
-            has_language=True,
-            has_catalog=has_catalog,
-            installed=installed,
-            folders=folders,
-            python=(answer["python"][0], answer["python"][1]),
-            missing=tuple(answer["missing"]),
-        )
+        version_of = (answer["python"][0], answer["python"][1])
+        found = replace(found, folders=folders, python=version_of, missing=tuple(answer["missing"]))
         if found.can_train:
             break
     return found
+
+
+def _cpu_flags(engine: Engine) -> tuple[str, ...]:
+    """What the server's processor can do, which need not be this machine's."""
+    engine.run("BEGIN")
+    try:
+        ((text,),) = engine.rows("SELECT pg_catalog.pg_read_file('/proc/cpuinfo')")
+    except EngineError:
+        return ()
+    finally:
+        engine.run("ROLLBACK")
+    found = re.search(r"^flags\s*:\s*(.+)$", text or "", re.MULTILINE)
+    return tuple(found[1].split()) if found else ()
 
 
 def _candidates(python: str | None) -> list[tuple[str, ...]]:

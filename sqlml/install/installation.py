@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as distribution_version
 
+from sqlml.engines.engine import Engine
 from sqlml.engines.postgres import PostgresEngine, open_connection
 from sqlml.errors import EngineError, SqlmlError
 from sqlml.install.facts import ServerFacts, read_facts
+from sqlml.install.native import can_have_native
 from sqlml.install.plan import ScorerName, Step, plan_installation, plan_removal, require_server
+from sqlml.install.scorers import SCORERS
 
 Tell = Callable[[str], None]
 
@@ -29,7 +32,7 @@ def install(
         if dry_run:
             tell(script(steps))
             return
-        run_steps(engine, steps)
+        run_steps(engine, steps, SCORERS[chosen].finish)
         done = "installed" if facts.installed is None else f"upgraded from {facts.installed}"
         tell(f"sqlml {program_version()} {done} in database {engine.current_database()} with the {chosen} scorer")
     finally:
@@ -57,6 +60,8 @@ def uninstall(
 
 def best_scorer(facts: ServerFacts) -> ScorerName:
     """The fastest scorer that the server can have."""
+    if can_have_native(facts):
+        return "native"
     return "plpython" if facts.can_train else "sql"
 
 
@@ -66,12 +71,14 @@ def script(steps: Sequence[Step]) -> str:
     return "\n\n".join(["BEGIN;", *parts, "COMMIT;"])
 
 
-def run_steps(engine: PostgresEngine, steps: Sequence[Step]) -> None:
+def run_steps(engine: PostgresEngine, steps: Sequence[Step], finish: Callable[[Engine], None] | None = None) -> None:
     """All steps or none of them."""
     engine.begin()
     try:
         for step in steps:
             _run(engine, step)
+        if finish is not None:
+            finish(engine)
         engine.commit()
     except BaseException:
         engine.rollback()

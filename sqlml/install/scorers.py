@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlml.engines.engine import Engine
 from sqlml.errors import NotSupportedYetError
 from sqlml.install.facts import ServerFacts
+from sqlml.install.native import STORE_IMAGE, make_images, native_steps, require_native
 from sqlml.sqltext import read_sql
 
 
@@ -17,6 +19,7 @@ class Scorer:
     require: Callable[[ServerFacts], None]
     steps: Callable[[ServerFacts], list[tuple[str, str]]]
     store_image: str = ""
+    finish: Callable[[Engine], None] | None = None  # in the same transaction, with what no SQL can make
 
 
 def _nothing(facts: ServerFacts) -> None:
@@ -73,7 +76,12 @@ def _sql_steps(facts: ServerFacts) -> list[tuple[str, str]]:
     return [without_others("sql")]
 
 
+def _native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
+    return [without_others("native"), *native_steps(facts)]
+
+
 SCORERS: dict[str, Scorer] = {
+    "native": Scorer(require_native, _native_steps, STORE_IMAGE, make_images),
     "plpython": Scorer(_require_python, _python_steps),
     "sql": Scorer(_nothing, _sql_steps),
 }

@@ -97,11 +97,27 @@ class PostgresServing:
 
     def follow(self, version: NewVersion | None = None) -> None:
         """Make what the server's scorer needs of a new version, and lead the names in stored texts where they belong now."""
-        if self._installed_scorer() is not None:
+        installed = self._installed_scorer()
+        if installed is not None:
+            if version is not None and installed == "native":
+                self._store_image(version)
             return
         if version is not None:
             self._functions.make(version.artifact_hash, self._read(version.artifact_hash, version.artifact))
         self._functions.follow()
+
+    def _store_image(self, version: NewVersion) -> None:
+        """What machine code loads, where no PL/Python has made it in the server when the artifact was stored."""
+        ((makes_it,),) = self._engine.rows("SELECT pg_catalog.to_regprocedure('sqlml._image_of(bytea)') IS NOT NULL")
+        if makes_it:
+            return
+        from udfs.postgres.image import build_server_image  # noqa: PLC0415 - the native scorer's only
+
+        image = build_server_image(self._read(version.artifact_hash, version.artifact))
+        table = self._engine.quote(CATALOG_SCHEMA, "_images")
+        self._engine.run(
+            f"INSERT INTO {table} VALUES (?, ?) ON CONFLICT (artifact_hash) DO NOTHING", [version.artifact_hash, image]
+        )
 
     def stored_reference(self, version: VersionRecord, reference: str, *, pinned: bool, alias: str | None) -> str:
         """The name by which a stored text finds its model."""

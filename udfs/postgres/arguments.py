@@ -193,4 +193,3 @@ def wanted(kind):
     if kind == layout.TIMESTAMP:
         return server.text("a timestamp, date or time")
     return server.text("a timestamp with time zone")
-

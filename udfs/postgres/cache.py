@@ -128,10 +128,18 @@ def load_model(hash_bytes, shown):
     evict(size)
     context = call(
         "AllocSetContextCreateInternal",
-        (word(variable("TopMemoryContext"), 0), server.text("sqlml model"), np.int64(0), np.int64(8192), np.int64(1 << 23)),
+        (
+            word(variable("TopMemoryContext"), 0),
+            server.text("sqlml model"),
+            np.int64(0),
+            np.int64(8192),
+            np.int64(1 << 23),
+        ),
     )
     entry = server.allocate_in(context, np.int64(ENTRY_BYTES))
-    image = (call("MemoryContextAllocHuge", (context, size + layout.ALIGNMENT)) + layout.ALIGNMENT - 1) & -layout.ALIGNMENT
+    image = (
+        call("MemoryContextAllocHuge", (context, size + layout.ALIGNMENT)) + layout.ALIGNMENT - 1
+    ) & -layout.ALIGNMENT
     call("memcpy", (image, found + 4, size))
     problem = check_image(image, size)
     if problem != 0:

@@ -96,7 +96,11 @@ def check_counts(image):
         return False
     if word(image, layout.TREE_TABLE + 1) != trees or not between(word(image, layout.CONVERT), 0, 6):
         return False
-    if word(image, layout.SLOTS) < 0 or word(image, layout.ARGUMENTS) < 0 or not between(cells, given, layout.MOST_CELLS + 1):
+    if (
+        word(image, layout.SLOTS) < 0
+        or word(image, layout.ARGUMENTS) < 0
+        or not between(cells, given, layout.MOST_CELLS + 1)
+    ):
         return False
     if word(image, layout.ARGUMENTS) != word(image, layout.ARGUMENT_TABLE + 1):
         return False
@@ -273,7 +277,9 @@ def check_nodes(image):
     for k in range(word(image, layout.NODES + 1)):
         node = image + word(image, layout.NODES) + 8 * layout.NODE_WORDS * k
         place = word(node, layout.NODE_PLACE)
-        if (place & 0xFFFFFF) >= word(image, layout.CELLS) or not between(place >> 32, 0, word(image, layout.N_FEATURES)):
+        if (place & 0xFFFFFF) >= word(image, layout.CELLS) or not between(
+            place >> 32, 0, word(image, layout.N_FEATURES)
+        ):
             return False
         for side in range(2):
             if not is_child(image, k, np.int64(peek(node, np.int32, 2 * layout.NODE_CHILDREN + side))):

@@ -292,5 +292,3 @@ def check_polynomial(params, size, inputs, outputs):
                 return False
         at += count
     return True
-
-

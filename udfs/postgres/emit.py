@@ -44,6 +44,17 @@ def level_for(cpu_flags: Iterable[str]) -> str:
     )
 
 
+def require_version(server_version_num: int) -> int:
+    """The major version, one whose structures are known."""
+    major = server_version_num // 10_000
+    if not OLDEST <= major <= NEWEST:
+        raise UnsupportedModelError(
+            f"the native scorer knows PostgreSQL {OLDEST} to {NEWEST}, the server is {major}",
+            hint="Install with --scorer plpython or --scorer sql.",
+        )
+    return major
+
+
 def library_for(server_version_num: int, cpu_flags: Iterable[str]) -> bytes:
     """The native library for a server: its ``server_version_num`` and the flags of its /proc/cpuinfo."""
     return build_library(server_version_num, level_for(cpu_flags))
@@ -51,12 +62,7 @@ def library_for(server_version_num: int, cpu_flags: Iterable[str]) -> bytes:
 
 def build_library(server_version_num: int, level: str) -> bytes:
     """The library for a major version and a CPU level, from the disk where it was built before."""
-    major = server_version_num // 10_000
-    if not OLDEST <= major <= NEWEST:
-        raise UnsupportedModelError(
-            f"the native scorer knows PostgreSQL {OLDEST} to {NEWEST}, the server is {major}",
-            hint="Install with --scorer plpython or --scorer sql.",
-        )
+    major = require_version(server_version_num)
     directory = cache_directory()
     path = Path(directory) / f"sqlml-pg{major}-{level}.so" if directory else None
     if path is not None:
@@ -133,7 +139,13 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     glue.append(f"@{OPERATOR_TABLE} = hidden constant [{len(NUMBERED)} x ptr] [{table}]")
     glue += [f"@pg_finfo_{name}.record = internal constant {{i32}} {{i32 1}}" for name in SQL_FUNCTIONS]
     glue += [f"define ptr @pg_finfo_{name}() {{ ret ptr @pg_finfo_{name}.record }}" for name in SQL_FUNCTIONS]
-    exports = ["Pg_magic_func", "_PG_init", *C_FUNCTIONS, *SQL_FUNCTIONS, *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS)]
+    exports = [
+        "Pg_magic_func",
+        "_PG_init",
+        *C_FUNCTIONS,
+        *SQL_FUNCTIONS,
+        *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS),
+    ]
     return _compiled([*modules, "\n".join(glue)], level, exports), exports
 
 
@@ -245,4 +257,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

@@ -1,9 +1,9 @@
 """The SQL functions as the server calls them: a call record in, a Datum out.
 
-    _value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)   for SQL that a session writes
-    predict, predict_label                       (name, columns ...)
-    predict_proba                                (name, class, columns ...)
-    predict_version                              (name, number, columns ...)
+_value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)   for SQL that a session writes
+predict, predict_label                       (name, columns ...)
+predict_proba                                (name, class, columns ...)
+predict_version                              (name, number, columns ...)
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ def prepare(fcinfo, first_value, by_name, version):
 @part
 def score(bound, stage):
     """Fill the outputs of a bound row."""
-    score_cells(word(bound, IMAGE), word(bound, CELLS), word(bound, SCRATCH), word(bound, OPERANDS), word(bound, OUT), stage)
+    score_cells(
+        word(bound, IMAGE), word(bound, CELLS), word(bound, SCRATCH), word(bound, OPERANDS), word(bound, OUT), stage
+    )
 
 
 @part

@@ -15,3 +15,10 @@ def verified_hash(plpy: Any, body: bytes) -> str:
     except SqlmlError as error:
         plpy.error(error.message, sqlstate=error.sqlstate, **{"hint": error.hint} if error.hint else {})
     return artifact_hash(body)
+
+
+def image_of(plpy: Any, body: bytes) -> bytes:
+    """What the native scorer loads of a verified artifact."""
+    from udfs.postgres.image import build_server_image  # noqa: PLC0415 - the native scorer's only
+
+    return build_server_image(read_artifact(bytes(body)))

@@ -1,0 +1,67 @@
+"""The native scorer's part of an installation: what it demands of a server, its library, the images of the models there are."""
+
+from __future__ import annotations
+
+from sqlml.engines.engine import Engine
+from sqlml.errors import NotSupportedYetError
+from sqlml.install.facts import ServerFacts
+from sqlml.sqltext import read_sql
+from udfs.errors import UnsupportedModelError
+
+STORE_IMAGE = "INSERT INTO sqlml._images VALUES (hash, sqlml._image_of(body)) ON CONFLICT (artifact_hash) DO NOTHING;"
+
+
+def require_native(facts: ServerFacts) -> None:
+    """Raise NotSupportedYetError for a server version or CPU that the machine code does not know."""
+    from udfs.postgres.emit import level_for, require_version  # noqa: PLC0415 - a compiler, for this scorer only
+
+    if not facts.cpu_flags:
+        raise NotSupportedYetError(
+            "the native scorer is for servers on Linux and x86-64",
+            hint="Install with --scorer plpython or --scorer sql.",
+        )
+    try:
+        require_version(facts.version)
+        level_for(facts.cpu_flags)
+    except UnsupportedModelError as error:
+        raise NotSupportedYetError(error.message, hint=error.hint) from error
+
+
+def can_have_native(facts: ServerFacts) -> bool:
+    """Whether the native scorer would work."""
+    try:
+        require_native(facts)
+    except NotSupportedYetError:
+        return False
+    return True
+
+
+def native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
+    """The library as a file of the server, and the functions in it; it was tried on reference rows in a process of its own."""
+    from udfs.postgres.install import library_name, verified_library  # noqa: PLC0415 - a compiler, for this scorer only
+
+    library = verified_library(facts.version, facts.cpu_flags)
+    path = f"{facts.data_directory}/{library_name(library)}"
+    written = path.replace("'", "''")
+    export = (
+        "DO $library$\nDECLARE\n"
+        f"    object oid := pg_catalog.lo_from_bytea(0, pg_catalog.decode('{library.hex()}', 'hex'));\n"
+        f"BEGIN\n    PERFORM pg_catalog.lo_export(object, '{written}');\n    PERFORM pg_catalog.lo_unlink(object);\nEND\n$library$"
+    )
+    steps = [
+        ("the library of the native scorer", export),
+        ("the native scorer", read_sql("postgres/native.sql").replace("{library}", written)),
+    ]
+    return [*steps, ("images of artifacts", read_sql("postgres/image.sql"))] if facts.can_train else steps
+
+
+def make_images(engine: Engine) -> None:
+    """Images of all models, anew: another release may lay them out in another way."""
+    from udfs.artifact import read_artifact  # noqa: PLC0415 - numba, for this scorer only
+    from udfs.postgres.image import build_server_image  # noqa: PLC0415
+
+    engine.run("DELETE FROM sqlml._images")
+    for (artifact_hash,) in engine.rows("SELECT artifact_hash FROM sqlml.artifacts ORDER BY artifact_hash"):
+        ((body,),) = engine.rows("SELECT body FROM sqlml.artifacts WHERE artifact_hash = ?", [artifact_hash])
+        image = build_server_image(read_artifact(bytes(body)))
+        engine.run("INSERT INTO sqlml._images VALUES (?, ?)", [artifact_hash, image])
