@@ -115,13 +115,14 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     modules, glue = [], [_head(major, level)]
     from numba import types  # noqa: PLC0415
 
-    for exported, function in {**SQL_FUNCTIONS, **C_FUNCTIONS}.items():
+    functions: dict[str, Any] = {**SQL_FUNCTIONS, **C_FUNCTIONS}
+    for exported, function in functions.items():
         name, text = emit_ir(function, types.int64)
         modules.append(text)
         glue.append(_wrapper(exported, name, function.__code__.co_argcount))
     kernels = {OPERATORS[s.name].kernel for s in NUMBERED}
     names = {}
-    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr, arg-type]
+    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr]
         assert kernel is not None  # noqa: S101 - invariant: what has a number has a kernel
         name, text = emit_ir(kernel)
         modules.append(text)
@@ -131,7 +132,13 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     glue.append(f"@{OPERATOR_TABLE} = hidden constant [{len(NUMBERED)} x ptr] [{table}]")
     glue += [f"@pg_finfo_{name}.record = internal constant {{i32}} {{i32 1}}" for name in SQL_FUNCTIONS]
     glue += [f"define ptr @pg_finfo_{name}() {{ ret ptr @pg_finfo_{name}.record }}" for name in SQL_FUNCTIONS]
-    exports = ["Pg_magic_func", "_PG_init", *C_FUNCTIONS, *SQL_FUNCTIONS, *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS)]
+    exports = [
+        "Pg_magic_func",
+        "_PG_init",
+        *C_FUNCTIONS,
+        *SQL_FUNCTIONS,
+        *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS),
+    ]
     return _compiled([*modules, "\n".join(glue)], level, exports), exports
 
 
@@ -243,4 +250,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-

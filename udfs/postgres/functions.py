@@ -1,16 +1,16 @@
 """The SQL functions as the server calls them: a call record in, a Datum out.
 
-    _value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)   for SQL that a session writes
-    predict, predict_label                       (name, columns ...)
-    predict_proba                                (name, class, columns ...)
-    predict_version                              (name, number, columns ...)
+_value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)   for SQL that a session writes
+predict, predict_label                       (name, columns ...)
+predict_proba                                (name, class, columns ...)
+predict_version                              (name, number, columns ...)
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import allocate, kernel, part, peek, poke, release, word
+from udfs.jit import allocate, kernel, peek, poke, release, word
 from udfs.postgres import layout, server
 from udfs.postgres.cache import let_go, same
 from udfs.postgres.check import check_image
@@ -52,13 +52,15 @@ def prepare(fcinfo, first_value, by_name, version):
     return bound
 
 
-@part
+@kernel
 def score(bound, stage):
     """Fill the outputs of a bound row."""
-    score_cells(word(bound, IMAGE), word(bound, CELLS), word(bound, SCRATCH), word(bound, OPERANDS), word(bound, OUT), stage)
+    score_cells(
+        word(bound, IMAGE), word(bound, CELLS), word(bound, SCRATCH), word(bound, OPERANDS), word(bound, OUT), stage
+    )
 
 
-@part
+@kernel
 def answer_null(fcinfo):
     """NULL for a NULL reference."""
     poke(fcinfo, np.uint8, server.ISNULL_BYTE, np.uint8(1))
@@ -182,7 +184,7 @@ def _class(fcinfo):
     return class_of(prepare(fcinfo, 1, 0, 0))
 
 
-@part
+@kernel
 def label_at(image, number):
     """The record of a class's text."""
     return image + word(image, layout.LABEL_TABLE) + 16 * number

@@ -56,7 +56,7 @@ class _Nodes:
 def lay_out_forest(forest: Forest, cells: Ints) -> Lanes:
     """Lay out a checked forest; ``cells`` says where each feature is."""
     plain = plain_sections(forest)
-    roots, feature, decision, left, right = (values.astype(np.int64) for values in plain[:5])
+    roots, feature, _, left, right = (values.astype(np.int64) for values in plain[:5])
     shape = forest_shape(forest, roots, left, right)
     is_deep = shape.leaves > MAX_LEAVES
     coder = Coder()
@@ -150,7 +150,9 @@ class _Groups:
         self._first_node = np.concatenate(([0], np.cumsum(shape.leaves - 1)))
         self._first_leaf = np.concatenate(([0], np.cumsum(shape.leaves)))
         owner = np.repeat(np.arange(len(shape.leaves)), shape.leaves)
-        self.leaf_at = self._first_leaf[owner] + shape.leaf_place  # of every leaf's value: from left to right in its tree
+        self.leaf_at = (
+            self._first_leaf[owner] + shape.leaf_place
+        )  # of every leaf's value: from left to right in its tree
         self.lanes = -(-len(self._trees) // layout.WIDTH) * layout.WIDTH
 
     def sections(self, values: npt.NDArray[np.float64]) -> dict[str, npt.NDArray[Any]]:

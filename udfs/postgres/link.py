@@ -49,7 +49,9 @@ class _Section:
 
     @property
     def is_kept(self) -> bool:
-        return bool(self.flags & _ALLOC) and self.kind in _KEPT_TYPES and not self.name.startswith((".eh_frame", ".note"))
+        return (
+            bool(self.flags & _ALLOC) and self.kind in _KEPT_TYPES and not self.name.startswith((".eh_frame", ".note"))
+        )
 
     @property
     def group(self) -> int:
@@ -190,7 +192,11 @@ def _place(source: _Object, exports: list[_Symbol], needed: Sequence[str]) -> _L
         places[name] = at
         at = _up(at + size, 8)
     layout.starts.append(0)
-    for group, extra in ((0, ()), (1, (("stubs", _STUB_BYTES * len(layout.imports)),)), (2, _data_parts(layout, needed))):
+    for group, extra in (
+        (0, ()),
+        (1, (("stubs", _STUB_BYTES * len(layout.imports)),)),
+        (2, _data_parts(layout, needed)),
+    ):
         if group:
             at = _up(at, PAGE)
             layout.starts.append(at)
@@ -279,7 +285,10 @@ def _write_tables(source: _Object, layout: _Layout, out: bytearray, needed: Sequ
     count = 1 + len(names)
     chain = [0, *(i + 1 if i + 1 < count else 0 for i in range(1, count))]
     struct.pack_into(f"<{3 + count}I", out, places["hash"], 1, count, 1 if count > 1 else 0, *chain)
-    entries = [*layout.relocations, *((layout.slot(n), i << 32 | _DYN_GLOB, 0) for i, n in enumerate(layout.imports, 1))]
+    entries = [
+        *layout.relocations,
+        *((layout.slot(n), i << 32 | _DYN_GLOB, 0) for i, n in enumerate(layout.imports, 1)),
+    ]
     for number, values in enumerate(entries):
         _RELA.pack_into(out, places["rela"] + 24 * number, *values)
     dynamic = [
