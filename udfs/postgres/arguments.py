@@ -1,13 +1,13 @@
 """A value of a PostgreSQL type to the cells of an argument, by the conversions of ``udfs.columns``: every scorer sees the same."""
 
-# ruff: noqa: PLR0917, PLR0911 - kernels take addresses and counts, by position
+# ruff: noqa: PLR0917, PLR0911, PLR1714, SIM109 - kernels take addresses and counts, by position
 
 from __future__ import annotations
 
 import numpy as np
 
 from udfs.columns import DAY, INFINITE, LAST_DAY
-from udfs.jit import kernel, part, peek, poke
+from udfs.jit import kernel, peek, poke
 from udfs.postgres import layout, server
 from udfs.postgres.server import call, call_int, function_at, set_word
 
@@ -45,7 +45,7 @@ def reader_of(kind):
 @kernel
 def reader_of_others(base):
     """The types that are no numbers."""
-    if base == server.TEXT or base == server.VARCHAR or base == server.BPCHAR:  # noqa: PLR1714 - compiled: a set would be built
+    if base == server.TEXT or base == server.VARCHAR or base == server.BPCHAR:
         return FROM_TEXT
     if base == server.NAME_TYPE:
         return FROM_NAME
@@ -69,18 +69,18 @@ def reader_of_others(base):
 @kernel
 def accepts(kind, reader):
     """Whether an argument of a kind takes values that are read so."""
-    if kind == layout.NUMBER or kind == layout.BOOLEAN:  # noqa: PLR1714
+    if kind == layout.NUMBER or kind == layout.BOOLEAN:
         return reader <= FROM_NUMERIC
     if kind == layout.TEXT:
         return FROM_TEXT <= reader <= FROM_ENUM
     if kind == layout.DATE:
-        return reader == FROM_DATE or reader == FROM_TIMESTAMP  # noqa: PLR1714
+        return reader == FROM_DATE or reader == FROM_TIMESTAMP
     if kind == layout.TIMESTAMP:
         return FROM_DATE <= reader <= FROM_TIMESTAMP
     return reader == FROM_TIMESTAMPTZ
 
 
-@part
+@kernel
 def put_null(kind, cells, cell, null_cell):
     """NULL, for every scorer: NaN, or nothing with the null byte set."""
     if kind <= layout.BOOLEAN:
@@ -92,7 +92,7 @@ def put_null(kind, cells, cell, null_cell):
     set_word(cells, null_cell, 1)
 
 
-@part
+@kernel
 def put_text(cells, cell, null_cell, address, length):
     """The bytes of a text, where they are."""
     set_word(cells, cell, address)
@@ -100,14 +100,14 @@ def put_text(cells, cell, null_cell, address, length):
     set_word(cells, null_cell, 0)
 
 
-@part
+@kernel
 def put_time(cells, cell, null_cell, micros, is_known):
     """A moment, or NULL where there is none."""
     set_word(cells, cell, micros if is_known else 0)
     set_word(cells, null_cell, 0 if is_known else 1)
 
 
-@part
+@kernel
 def number_of(reader, datum):
     """A number as a double."""
     if reader == FROM_FLOAT8:
@@ -151,7 +151,7 @@ def put_other(reader, datum, cells, cell, null_cell):
     """Texts and moments."""
     if reader == FROM_TEXT:
         put_varlena(cells, cell, null_cell, datum)
-    elif reader == FROM_NAME or reader == FROM_UNKNOWN:  # noqa: PLR1714
+    elif reader == FROM_NAME or reader == FROM_UNKNOWN:
         put_cstring(cells, cell, null_cell, datum)
     elif reader == FROM_UUID:
         put_cstring(cells, cell, null_cell, call("DirectFunctionCall1Coll", (function_at("uuid_out"), 0, datum)))
@@ -168,7 +168,7 @@ def put_other(reader, datum, cells, cell, null_cell):
         put_time(cells, cell, null_cell, datum + EPOCH, is_known)
 
 
-@part
+@kernel
 def put_value(reader, datum, is_null, kind, cells, cell, null_cell):
     """Fill the cells of an argument."""
     if is_null:

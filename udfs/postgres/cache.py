@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import kernel, part, peek, poke, word
+from udfs.jit import kernel, peek, poke, word
 from udfs.postgres import layout, server
 from udfs.postgres.check import check_image
 from udfs.postgres.server import call, call_int, fail, set_word, variable
@@ -24,22 +24,22 @@ SPI_OK_SELECT = 5
 STATE = "sqlml_state"
 
 
-@part
+@kernel
 def own(number):
     """The address of a word of the library's variable."""
     return variable("sqlml_state") + 8 * number
 
 
-@part
+@kernel
 def same(left, right, length):
     """Whether two stretches of bytes are equal."""
-    for k in range(length):
+    for k in range(length):  # noqa: SIM110 - compiled
         if peek(left, np.uint8, k) != peek(right, np.uint8, k):
             return False
     return True
 
 
-@part
+@kernel
 def copy(source, target, length):
     """Copy bytes."""
     for k in range(length):

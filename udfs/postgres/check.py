@@ -4,11 +4,13 @@ Every offset, length and index is in bounds, children come after their parents, 
 believe in. What follows may then read and write without looking. A check's number is in the error's text.
 """
 
+# ruff: noqa: PLR0911 - kernels return at the first thing that is wrong
+
 from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import allocate, kernel, part, peek, poke, release, word
+from udfs.jit import allocate, kernel, peek, poke, release, word
 from udfs.postgres import layout
 from udfs.postgres.check_program import check_program
 from udfs.postgres.lanes import MAX_LEAVES
@@ -81,10 +83,10 @@ def check_sections(image, size):
     return True
 
 
-@part
+@kernel
 def between(value, low, high):
     """Whether low <= value < high."""
-    return value >= low and value < high  # noqa: PLR1716 - compiled
+    return value >= low and value < high
 
 
 @kernel
@@ -117,7 +119,7 @@ def check_counts(image):
     return between(task, 0, 4) and outputs == 1 and labels == 0
 
 
-@part
+@kernel
 def is_text(image, place, length):
     """Whether a name is within the texts and ends with a zero byte."""
     count = word(image, layout.TEXTS + 1)
@@ -263,7 +265,7 @@ def check_gathered(steps, count, codes):
     return True
 
 
-@part
+@kernel
 def is_child(image, node, child):
     """A node after its parent, or the complement of a value's number."""
     if child >= 0:

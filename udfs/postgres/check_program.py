@@ -1,12 +1,12 @@
 """Verify the transform program of an image: operands of the right types, written before they are read, and parameters in bounds."""
 
-# ruff: noqa: PLR0911 - kernels return at the first thing that is wrong
+# ruff: noqa: PLR0911, PLR1714, SIM109 - kernels return at the first thing that is wrong
 
 from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import allocate, kernel, part, poke, release, word
+from udfs.jit import allocate, kernel, poke, release, word
 from udfs.postgres import layout
 from udfs.postgres.operators import NUMBERED, NUMBERS
 from udfs.transforms.text import EMPTY, ENTRY
@@ -58,7 +58,7 @@ _FIXED = np.array(
 )  # fmt: skip
 
 
-@part
+@kernel
 def begin_kinds(image, kinds, stamps):
     """Write the kinds of the arguments' cells; nothing is known of others."""
     slots = word(image, layout.SLOTS)
@@ -75,7 +75,7 @@ def begin_kinds(image, kinds, stamps):
             poke(kinds, np.int64, cell + 1, _FIRST_TEXT + 2 * k + 1)
 
 
-@part
+@kernel
 def letter_at(operator, side, position):
     """The letter of an operand among the inputs (side 0) or outputs."""
     return _PATTERNS[operator, side, 1 + position % _PATTERNS[operator, side, 0]]
@@ -211,23 +211,23 @@ def check_parameters(operator, params, size, inputs, outputs):
     first = word(params, 0) if size else np.int64(0)
     second = word(params, 1) if size > 1 else np.int64(0)
     if operator == _TEXT_CONSTANT:
-        return first >= 0 and first <= 8 * (size - 2)  # noqa: PLR1716 - compiled
-    if operator == _DICTIONARY or operator == _TEXT_MEMBERSHIP or operator == _ONE_HOT:  # noqa: PLR1714
+        return first >= 0 and first <= 8 * (size - 2)
+    if operator == _DICTIONARY or operator == _TEXT_MEMBERSHIP or operator == _ONE_HOT:
         return check_table(params + 16, first, size - 2) >= 0
     if operator == _LABEL:
         return check_table(params + 8, first, size - 1) >= 0
-    if operator == _BAG or operator == _MULTI_HOT:  # noqa: PLR1714
+    if operator == _BAG or operator == _MULTI_HOT:
         low, high = word(params, 3), word(params, 4)
         return 1 <= low <= high <= 64 and check_table(params + 48, first, size - 6) >= 0
     if operator == _NUMBER_DICTIONARY:
         return 0 <= first <= size and 2 * first <= size - 2
     if operator == _NUMBER_MEMBERSHIP:
         return 0 <= first <= size - 2
-    if operator == _BUCKETIZE or operator == _QUANTILE:  # noqa: PLR1714
+    if operator == _BUCKETIZE or operator == _QUANTILE:
         return 0 <= first <= size - 1
     if operator == _HASH:
         return first > 0
-    if operator == _DIFFERENCE or operator == _FLOOR:  # noqa: PLR1714
+    if operator == _DIFFERENCE or operator == _FLOOR:
         return first > 0
     if operator == _CALENDAR:
         return check_calendar(params, size, first, second)

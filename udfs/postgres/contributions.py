@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import allocate, kernel, part, peek, poke, release, word
+from udfs.jit import allocate, kernel, peek, poke, release, word
 from udfs.postgres import layout
 from udfs.postgres.server import set_word
 from udfs.postgres.walk import goes_left, section
@@ -27,7 +27,7 @@ FRAME = 48
 @kernel
 def deepest_of(image, root, memory):
     """The number of decisions on the longest way of a tree; ``memory`` has room for two words a node."""
-    deepest, top = np.int64(0), np.int64(0)
+    deepest, top = 0, 0
     if root >= 0:
         set_word(memory, 0, root)
         set_word(memory, 1, 1)
@@ -43,7 +43,7 @@ def deepest_of(image, root, memory):
                 set_word(memory, 2 * top, child)
                 set_word(memory, 2 * top + 1, depth + 1)
                 top += 1
-    return deepest
+    return np.int64(deepest)
 
 
 @kernel
@@ -100,7 +100,7 @@ def unwound_sum(path, last, index):
     return total
 
 
-@part
+@kernel
 def share_of(node, side):
     """The share of a node's training rows that went left (0) or right (1); a half where training counted none."""
     left = np.float64(peek(node, np.int32, 2 * layout.NODE_COUNTS))
@@ -111,7 +111,7 @@ def share_of(node, side):
     return (left if side == 0 else right) / total
 
 
-@part
+@kernel
 def push(frame, node, length, share, one, feature):
     """Note an edge that is to be followed."""
     set_word(frame, NODE, node)

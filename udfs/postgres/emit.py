@@ -123,13 +123,14 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     modules, glue = [], [_head(major, level)]
     from numba import types  # noqa: PLC0415
 
-    for exported, function in {**SQL_FUNCTIONS, **C_FUNCTIONS}.items():
+    functions: dict[str, Any] = {**SQL_FUNCTIONS, **C_FUNCTIONS}
+    for exported, function in functions.items():
         name, text = emit_ir(function, types.int64)
         modules.append(text)
         glue.append(_wrapper(exported, name, function.__code__.co_argcount))
     kernels = {OPERATORS[s.name].kernel for s in NUMBERED}
     names = {}
-    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr, arg-type]
+    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr]
         assert kernel is not None  # noqa: S101 - invariant: what has a number has a kernel
         name, text = emit_ir(kernel)
         modules.append(text)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import allocate, kernel, part, peek, poke, release, word
+from udfs.jit import allocate, kernel, peek, poke, release, word
 from udfs.postgres import layout, server
 from udfs.postgres.cache import let_go, same
 from udfs.postgres.check import check_image
@@ -52,7 +52,7 @@ def prepare(fcinfo, first_value, by_name, version):
     return bound
 
 
-@part
+@kernel
 def score(bound, stage):
     """Fill the outputs of a bound row."""
     score_cells(
@@ -60,7 +60,7 @@ def score(bound, stage):
     )
 
 
-@part
+@kernel
 def answer_null(fcinfo):
     """NULL for a NULL reference."""
     poke(fcinfo, np.uint8, server.ISNULL_BYTE, np.uint8(1))
@@ -184,7 +184,7 @@ def _class(fcinfo):
     return class_of(prepare(fcinfo, 1, 0, 0))
 
 
-@part
+@kernel
 def label_at(image, number):
     """The record of a class's text."""
     return image + word(image, layout.LABEL_TABLE) + 16 * number

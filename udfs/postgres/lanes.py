@@ -56,7 +56,7 @@ class _Nodes:
 def lay_out_forest(forest: Forest, cells: Ints) -> Lanes:
     """Lay out a checked forest; ``cells`` says where each feature is."""
     plain = plain_sections(forest)
-    roots, feature, decision, left, right = (values.astype(np.int64) for values in plain[:5])
+    roots, feature, _, left, right = (values.astype(np.int64) for values in plain[:5])
     shape = forest_shape(forest, roots, left, right)
     is_deep = shape.leaves > MAX_LEAVES
     coder = Coder()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import kernel, part, peek, poke, word
-from udfs.postgres import cache, layout, server
+from udfs.jit import kernel, peek, poke, word
+from udfs.postgres import layout, server
 from udfs.postgres.server import argument, argument_is_null, call, call_int, fail, set_word
 from udfs.postgres.statement import (
+    BY_NAME,
     CELLS,
     CONTEXT,
-    BY_NAME,
     DATUMS,
     DESCRIPTOR,
     FIRST_VALUE,
@@ -84,13 +84,13 @@ def plan_row(bound, row):
     set_word(bound, DESCRIPTOR, descriptor)
 
 
-@part
+@kernel
 def variable_context():
     """The address of the server's current memory context."""
     return server.variable("CurrentMemoryContext")
 
 
-@part
+@kernel
 def type_of(descriptor, column):
     """The type of a column, counted from 0; 0 where it was dropped."""
     return call_int("SPI_gettypeid", (descriptor, column + 1)) & 0xFFFFFFFF
@@ -130,7 +130,7 @@ def match_names(bound, descriptor, columns):
     if missing_count:
         word_text = server.text("columns") if missing_count > 1 else server.text("column")
         fail(
-            "22023", "missing %s %s for model \"%s\"", (word_text, missing, word(bound, REFERENCE)),
+            "22023", 'missing %s %s for model "%s"', (word_text, missing, word(bound, REFERENCE)),
             "The row has %s.", (column_names(descriptor, columns),),
         )  # fmt: skip
 

@@ -4,6 +4,8 @@ A kernel calls ``call(name, arguments)`` with 64-bit integers, as the C function
 names for the server's loader to find. What the server calls back stands in the library under names of its own (``own``).
 """
 
+# ruff: noqa: PLR0917 - kernels take addresses and counts, by position
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +16,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from udfs.compiler import name_elsewhere
-from udfs.jit import part, peek, poke, word
+from udfs.jit import kernel, peek, poke, word
 
 _WORD = ir.IntType(64)
 _INT = ir.IntType(32)
@@ -133,25 +135,25 @@ def fail(typing_context, code, message, values, hint, hint_values):
     return types.void(code, message, values, hint, hint_values), codegen
 
 
-@part
+@kernel
 def allocate_in(context, size):
     """Zeroed memory of a memory context."""
     return call("MemoryContextAllocZero", (context, size))
 
 
-@part
+@kernel
 def argument(fcinfo, number):
     """An argument's Datum."""
     return word(fcinfo + ARGS_BYTES + ARG_BYTES * number, 0)
 
 
-@part
+@kernel
 def argument_is_null(fcinfo, number):
     """Whether an argument is NULL."""
     return peek(fcinfo + ARGS_BYTES + ARG_BYTES * number, types.uint8, 8) != 0
 
 
-@part
+@kernel
 def set_word(address, number, value):
     """Write a word of a record."""
     poke(address, types.int64, number, value)

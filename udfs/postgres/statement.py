@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from udfs.jit import kernel, part, peek, poke, word
+from udfs.jit import kernel, peek, poke, word
 from udfs.postgres import cache, layout, server
 from udfs.postgres.arguments import accepts, put_null, put_value, reader_of, wanted
 from udfs.postgres.server import argument, call, call_byte, call_int, fail, set_word
@@ -56,7 +56,7 @@ def is_row(kind):
     return kind != 0 and call_byte("type_is_rowtype", (kind,)) != 0
 
 
-@part
+@kernel
 def text_bytes(datum):
     """Where the bytes of a text are, and how many."""
     at = call("pg_detoast_datum_packed", (datum,))
@@ -158,7 +158,7 @@ def place_operands(image, cells, context):
     return table
 
 
-@part
+@kernel
 def name_of(image, name):
     """The address of a name in the image; a zero byte ends it."""
     return image + word(image, layout.TEXTS) + name
@@ -273,7 +273,7 @@ def fill_from_values(fcinfo, record, bound):
         fill_one(item, word(at, 0), peek(at, np.uint8, 8) != 0, cells)
 
 
-@part
+@kernel
 def fill_one(item, datum, is_null, cells):
     """Fill the cells of an argument by its plan."""
     reader, kind = word(item, READER), word(item, KIND)

@@ -3,6 +3,8 @@
 With 256-bit vectors (AVX2) a step is seven instructions; with 128-bit ones (SSSE3, which every x86-64-v2 has) twice as many.
 """
 
+# ruff: noqa: PLR0917 - kernels take addresses and counts, by position
+
 from __future__ import annotations
 
 from typing import Any
@@ -60,7 +62,7 @@ def _loop(builder: Any, count: Any, names: str, initial: list[Any], body: Any) -
     builder.position_at_end(loop)
     number = builder.phi(I64)
     values = [builder.phi(value.type) for value in initial]
-    following = body(number, values)
+    following: list[Any] = body(number, values)
     after = builder.add(number, word(1))
     number.add_incoming(word(0), before)
     number.add_incoming(after, builder.block)

@@ -5,8 +5,6 @@
 ``scratch`` is memory of a row in work: codes, states, gathered codes (``scratch_bytes``). See ``udfs.postgres.lanes``.
 """
 
-# ruff: noqa: PLR0917 - kernels take addresses and counts, by position
-
 from __future__ import annotations
 
 import math
@@ -15,25 +13,25 @@ import numpy as np
 
 from udfs.forest import ranks
 from udfs.forest.walk import is_left, is_member
-from udfs.jit import kernel, part, peek, poke, word
+from udfs.jit import kernel, peek, poke, word
 from udfs.postgres import layout
 from udfs.postgres.steps import walk_steps
 
 
-@part
+@kernel
 def ordered_bits(x):
     """As ``udfs.forest.cuts.ordered_bits``, of one value."""
     bits = np.float64(x).view(np.int64)
     return np.float64(bits ^ ((bits >> 63) & np.int64(0x7FFFFFFFFFFFFFFF)))
 
 
-@part
+@kernel
 def section(image, number):
     """The address of a section."""
     return image + word(image, number)
 
 
-@part
+@kernel
 def codes_bytes(image):
     """Room for codes, in whole chunks and one more vector."""
     return (word(image, layout.CODES) + 2 * layout.WIDTH) & ~15
@@ -45,13 +43,13 @@ def scratch_bytes(image):
     return codes_bytes(image) + word(image, layout.LANES) + layout.WIDTH * (word(image, layout.LONGEST) + 1)
 
 
-@part
+@kernel
 def rank_of(record, starts, cuts, x):
     """How many thresholds are below a value that is not NaN: by its bucket, then a search of a few steps."""
     chosen = ordered_bits(x) if word(record, layout.BY_BITS) else x
     scaled = (chosen - peek(record, np.float64, layout.LOW)) * peek(record, np.float64, layout.SCALE)
     last = peek(record, np.float64, layout.LAST)
-    scaled = scaled if scaled < last else last
+    scaled = min(last, scaled)
     scaled = max(scaled, 0.0)
     rank = np.int64(peek(starts, np.int32, np.int64(scaled)))
     size = word(record, layout.STEP)
@@ -131,7 +129,7 @@ def find_leaves(image, cells, scratch):
         walk_steps(steps, count, codes, chunks, gathered, target)
 
 
-@part
+@kernel
 def goes_left(image, node, cells):
     """A node's decision about a row."""
     place = word(node, layout.NODE_PLACE)

@@ -78,7 +78,9 @@ def test_more_than_98_columns_come_as_a_row(connection, publish):
     import lightgbm
 
     x = np.random.default_rng(2).normal(size=(800, 150))
-    booster = lightgbm.train({"objective": "regression", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(x, x[:, 3] - x[:, 140]), 20)
+    booster = lightgbm.train(
+        {"objective": "regression", "verbose": -1, "num_threads": 1}, lightgbm.Dataset(x, x[:, 3] - x[:, 140]), 20
+    )
     publish("wide", wrap(booster, 150))
     connection.execute("DROP TABLE IF EXISTS w; CREATE TEMP TABLE w (id int, x float8[])")
     with connection.cursor().copy("COPY w FROM STDIN") as copy:

@@ -24,11 +24,19 @@ mixed, binary, regression, multiclass = (
     getattr(scoring_models, name) for name in ("mixed", "binary", "regression", "multiclass")
 )
 
-ARROW = {"colour": pa.string(), "flag": pa.bool_(), "day": pa.date32(), "moment": pa.timestamp("us"), "price": pa.float64()}
+ARROW = {
+    "colour": pa.string(),
+    "flag": pa.bool_(),
+    "day": pa.date32(),
+    "moment": pa.timestamp("us"),
+    "price": pa.float64(),
+}
 
 
 def _random_row(chance):
-    moment = dt.datetime(1900, 1, 1) + dt.timedelta(seconds=chance.randrange(10**10), microseconds=chance.randrange(10**6))
+    moment = dt.datetime.fromisoformat("1900-01-01") + dt.timedelta(
+        seconds=chance.randrange(10**10), microseconds=chance.randrange(10**6)
+    )
     row = {
         "colour": chance.choice([*scoring_models.LEVELS, "unseen", "", "x" * 5_000]),
         "flag": chance.random() < 0.5,
@@ -77,7 +85,16 @@ def test_numbers_become_doubles(connection, publish, regression, value, expected
     assert np.array_equal(connection.execute(query).fetchone()[0][0], expected, equal_nan=True)
 
 
-TEXTS = ["'red'", "'red'::text", "'red'::varchar(9)", "'red'::name", "'red'::bpchar", "'red'::hue", "'red'::word", "repeat('red', 1)"]
+TEXTS = [
+    "'red'",
+    "'red'::text",
+    "'red'::varchar(9)",
+    "'red'::name",
+    "'red'::bpchar",
+    "'red'::hue",
+    "'red'::word",
+    "repeat('red', 1)",
+]
 
 
 @pytest.mark.parametrize("value", TEXTS)
@@ -131,7 +148,10 @@ def test_classes(connection, publish, binary, multiclass):
     values = "0.5, 0.25, NULL, 1, 2"
     row = np.array([[0.5, 0.25, np.nan, 1, 2]])
     probability = binary.booster.predict(row)[0]
-    assert connection.execute(f"SELECT sqlml._probs('binary', {values})").fetchone()[0] == [1 - probability, probability]
+    assert connection.execute(f"SELECT sqlml._probs('binary', {values})").fetchone()[0] == [
+        1 - probability,
+        probability,
+    ]
     for threshold in (0.0, 1.0):
         reference = f"binary?threshold={threshold}"
         (number,) = connection.execute(f"SELECT sqlml._class('{reference}', {values})").fetchone()
@@ -139,7 +159,9 @@ def test_classes(connection, publish, binary, multiclass):
     (label,) = connection.execute(f"SELECT sqlml.predict_label('binary', {values})").fetchone()
     assert label == binary.model.label.classes[int(probability > 0.5)]
     probabilities = multiclass.booster.predict(row)[0]
-    assert connection.execute(f"SELECT sqlml._class('multiclass', {values})").fetchone()[0] == int(probabilities.argmax())
+    assert connection.execute(f"SELECT sqlml._class('multiclass', {values})").fetchone()[0] == int(
+        probabilities.argmax()
+    )
     for name, expected in zip(("10", "20", "30"), probabilities, strict=True):
         found = connection.execute(f"SELECT sqlml.predict_proba('multiclass', '{name}', {values})").fetchone()[0]
         assert found == expected
@@ -147,7 +169,7 @@ def test_classes(connection, publish, binary, multiclass):
 
 def test_columns_are_found_by_name(connection, publish, regression):
     publish("regression", regression.model)
-    values = "1.0 AS e, 2 AS \"odd name\", 'x' AS other, 3::numeric AS \"B\", 4::int2 AS a, NULL::float8 AS c"
+    values = '1.0 AS e, 2 AS "odd name", \'x\' AS other, 3::numeric AS "B", 4::int2 AS a, NULL::float8 AS c'
     (found,) = connection.execute(f"SELECT sqlml.predict('regression', s) FROM (SELECT {values}) AS s").fetchone()
     assert found == regression.booster.predict(np.array([[4, 3, np.nan, 2, 1]]))[0]
     both = '1 AS "ODD NAME", 2 AS "odd name", 3 AS a, 4 AS b, 5 AS c, 6 AS e'
@@ -165,6 +187,8 @@ def test_version_is_part_of_the_name(connection, publish, regression):
 
 def test_a_decimal_is_the_nearest_double(connection, publish, regression):
     publish("regression", regression.model)
-    for value in (Decimal("0.3"), Decimal("1e-30"), Decimal("9007199254740993")):
-        (features,) = connection.execute("SELECT sqlml._features('regression', %s::numeric, 1, 2, 3, 4)", [value]).fetchone()
+    for value in (Decimal("0.3"), Decimal("1e-30"), Decimal(9007199254740993)):
+        (features,) = connection.execute(
+            "SELECT sqlml._features('regression', %s::numeric, 1, 2, 3, 4)", [value]
+        ).fetchone()
         assert features[0] == float(value)
