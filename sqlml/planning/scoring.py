@@ -7,9 +7,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from sqlml.engines.type_names import duckdb_type
 from sqlml.errors import DuplicateColumnError, InputMismatchError, OptionError, OptionValueError
 from sqlml.language.statements import Option
-from sqlml.planning.type_names import duckdb_type
 from sqlml.planning.visible import Quote
 from udfs.model import Kind, Label, Model
 

@@ -293,7 +293,11 @@ def test_a_snapshot_repeats_reads(t, open_engine):
 
 
 def test_conflicts_at_commit_say_that_one_may_try_again(engine, open_engine):
-    engine.run("CREATE TABLE keys (k integer PRIMARY KEY DEFERRABLE)" if engine.dialect == "postgres" else "CREATE TABLE keys (k integer PRIMARY KEY)")
+    engine.run(
+        "CREATE TABLE keys (k integer PRIMARY KEY DEFERRABLE)"
+        if engine.dialect == "postgres"
+        else "CREATE TABLE keys (k integer PRIMARY KEY)"
+    )
     other = open_engine()
     serializable = " ISOLATION LEVEL SERIALIZABLE" if engine.dialect == "postgres" else ""
     for one, number in ((engine, 1), (other, 1 if not serializable else 2)):
@@ -369,7 +373,11 @@ def test_read_only(engine, open_engine, engine_name):
 
 
 def test_settings_are_read_and_not_changed(t):
-    settings = "SELECT name, value FROM duckdb_settings()" if t.dialect == "duckdb" else "SELECT name, setting FROM pg_settings"
+    settings = (
+        "SELECT name, value FROM duckdb_settings()"
+        if t.dialect == "duckdb"
+        else "SELECT name, setting FROM pg_settings"
+    )
     t.run("SET TimeZone = 'Europe/Berlin'")
     before = set(t.rows(settings))
     assert t.time_zone() == "Europe/Berlin"

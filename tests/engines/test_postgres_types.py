@@ -24,7 +24,7 @@ TYPES = {
     "text": (["", "ü\n🦆"], pa.large_string(), ["", "ü\n🦆"]),
     "character varying(5)": (["ab", "abcde"], pa.large_string(), ["ab", "abcde"]),
     "character(4)": (["ab", "abcd"], pa.large_string(), ["ab", "abcd"]),
-    "\"char\"": (["x"], pa.large_string(), ["x"]),
+    '"char"': (["x"], pa.large_string(), ["x"]),
     "name": (["x y"], pa.large_string(), ["x y"]),
     "citext_like": (["Ab"], pa.large_string(), ["Ab"]),
     "mood": (["sad", "happy"], pa.large_string(), ["sad", "happy"]),
@@ -92,7 +92,9 @@ def test_type(typed, kind, way, monkeypatch):
 
 def test_points_in_time_beyond_any_calendar(typed):
     for kind in ("date", "timestamp", "timestamptz"):
-        (batch,) = typed.stream(f"SELECT CAST(v AS {kind}) AS v FROM (VALUES ('infinity'), ('-infinity'), ('2000-01-01')) g(v)")
+        (batch,) = typed.stream(
+            f"SELECT CAST(v AS {kind}) AS v FROM (VALUES ('infinity'), ('-infinity'), ('2000-01-01')) g(v)"
+        )
         width = np.int32 if kind == "date" else np.int64
         found = batch.column(0).cast(pa.int32() if kind == "date" else pa.int64()).to_numpy()
         assert found[0] == np.iinfo(width).max
@@ -102,9 +104,14 @@ def test_points_in_time_beyond_any_calendar(typed):
 
 def test_zones_are_points_in_time(typed):
     typed.run("SET TimeZone = 'America/New_York'")
-    (batch,) = typed.stream("SELECT CAST('2024-07-01 12:00:00' AS timestamptz) AS z, CAST('2024-07-01 12:00:00' AS timestamp) AS t")
+    (batch,) = typed.stream(
+        "SELECT CAST('2024-07-01 12:00:00' AS timestamptz) AS z, CAST('2024-07-01 12:00:00' AS timestamp) AS t"
+    )
     assert batch.column(0).type == pa.timestamp("us", "UTC")
-    assert [column.cast(pa.int64())[0].as_py() // 1_000_000 for column in batch.columns] == [1_719_849_600, 1_719_835_200]
+    assert [column.cast(pa.int64())[0].as_py() // 1_000_000 for column in batch.columns] == [
+        1_719_849_600,
+        1_719_835_200,
+    ]
 
 
 def test_nan_of_numbers_is_nan(typed):
@@ -114,7 +121,9 @@ def test_nan_of_numbers_is_nan(typed):
 
 
 def test_numeric_has_its_nearest_double(typed):
-    typed.run("CREATE TABLE exact AS SELECT i, (hash(i) % 1000000000 / 7.0)::numeric(30, 12) AS v FROM range(2000) r(i)")
+    typed.run(
+        "CREATE TABLE exact AS SELECT i, (hash(i) % 1000000000 / 7.0)::numeric(30, 12) AS v FROM range(2000) r(i)"
+    )
     rows = [row for batch in typed.stream("SELECT v, v::text AS t FROM exact") for row in batch.to_pylist()]
     assert all(row["v"] == float(row["t"]) for row in rows)
 
@@ -133,7 +142,17 @@ def test_no_columns_and_no_result(typed):
     assert typed.rows("SELECT 1") == [(1,)]
 
 
-@pytest.mark.parametrize("sql", ["VALUES (1, 'a')", "TABLE given", "WITH c AS (SELECT 1 AS i) SELECT * FROM c", "(SELECT 1) UNION SELECT 1", "SELECT 1 AS same, 2 AS same", "SELECT 1 -- the end"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "VALUES (1, 'a')",
+        "TABLE given",
+        "WITH c AS (SELECT 1 AS i) SELECT * FROM c",
+        "(SELECT 1) UNION SELECT 1",
+        "SELECT 1 AS same, 2 AS same",
+        "SELECT 1 -- the end",
+    ],
+)
 def test_queries_of_every_shape(typed, sql):
     typed.run("CREATE TABLE given AS SELECT 1 AS i")
     (batch,) = typed.stream(sql)
@@ -143,5 +162,7 @@ def test_queries_of_every_shape(typed, sql):
 
 def test_the_schema_is_known_before_any_row(typed):
     table = typed.native_relation("SELECT 1::smallint AS a, '{}'::text[] AS l, 'x'::name AS n WHERE false")
-    assert table.schema == pa.schema([("a", pa.int16()), ("l", pa.large_list(pa.large_string())), ("n", pa.large_string())])
+    assert table.schema == pa.schema(
+        [("a", pa.int16()), ("l", pa.large_list(pa.large_string())), ("n", pa.large_string())]
+    )
     assert table.num_rows == 0

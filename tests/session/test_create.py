@@ -75,13 +75,17 @@ def test_rollback_leaves_nothing(churn):
     churn.execute("ROLLBACK")
     with pytest.raises(UnknownModelError, match="worth"):
         churn.execute("DESCRIBE MODEL worth")
-    assert churn.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'sqlml'").fetchone() == (0,)
+    assert churn.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'sqlml'").fetchone() == (
+        0,
+    )
 
 
 def test_connect_creates_nothing(empty):
     assert empty.models == []
     assert empty.execute("SHOW MODELS").fetchall() == []
-    assert empty.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'sqlml'").fetchone() == (0,)
+    assert empty.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'sqlml'").fetchone() == (
+        0,
+    )
 
 
 def test_versions_default_and_aliases(churn):

@@ -84,7 +84,9 @@ def test_the_greatest_attributions_first(con, explained):
 @needs_attributions
 def test_a_number(con, explained):
     names, wanted, raw = explained("worth", "senior")
-    table = con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT * FROM churn WHERE senior)) ORDER BY id").arrow()
+    table = con.execute(
+        "SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, (SELECT * FROM churn WHERE senior)) ORDER BY id"
+    ).arrow()
     assert "probability" not in table.column_names
     close(attributions(table, names), wanted[:, 0, :-1])
     assert table["prediction_value"].equals(table["predicted_value"])
@@ -177,7 +179,9 @@ def test_of_segments(con, explained):
 
 @needs_attributions
 def test_of_no_rows(con):
-    assert con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, (SELECT * FROM churn LIMIT 0))").fetchall() == []
+    assert (
+        con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL churned, (SELECT * FROM churn LIMIT 0))").fetchall() == []
+    )
     rows = con.execute("SELECT * FROM ML.GLOBAL_EXPLAIN(MODEL worth, (SELECT * FROM churn LIMIT 0))").fetchall()
     assert rows == [(name, None) for name in ("tenure", "charges", "plan", "senior")]
 
@@ -244,7 +248,9 @@ def test_mistakes(con):
         )
     for value in ("0", "-1", "1.5", "TRUE", "'many'"):
         with pytest.raises(OptionValueError, match="must be a number from 1 on"):
-            con.execute(f"SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT({value} AS top_k_features))")
+            con.execute(
+                f"SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT({value} AS top_k_features))"
+            )
     with pytest.raises(OptionValueError, match="binary classifiers only"):
         con.execute("SELECT * FROM ML.EXPLAIN_PREDICT(MODEL worth, TABLE churn, STRUCT(0.3 AS threshold))")
     with pytest.raises(OptionError, match='unknown setting "class_level_explain"'):

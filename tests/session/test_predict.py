@@ -113,7 +113,9 @@ def test_keep_original_columns(con):
         "SELECT sum(PREDICT(WORTH, *)) FROM churn",
         "SELECT sum(PREDICT(worth@1, *)) FROM churn",
         "SELECT sum(PREDICT(MODEL worth, tenure, charges, plan, senior)) FROM churn",
-        pytest.param("FROM churn SELECT sum(PREDICT(worth, *))", marks=duckdb_only("Postgres has no FROM before SELECT")),
+        pytest.param(
+            "FROM churn SELECT sum(PREDICT(worth, *))", marks=duckdb_only("Postgres has no FROM before SELECT")
+        ),
         "SELECT sum((SELECT PREDICT(worth, *) FROM (SELECT c.tenure, c.charges, c.plan, c.senior) i)) FROM churn c",
         "SELECT sum(l.p) FROM churn c, LATERAL (SELECT PREDICT(worth, *) AS p FROM (SELECT c.tenure, c.charges, c.plan, c.senior) i) l",
         "SELECT sum((WITH i AS (SELECT c.tenure, c.charges, c.plan, c.senior) SELECT PREDICT(worth, *) FROM i)) FROM churn c",
@@ -234,7 +236,9 @@ def test_missing_column_lists_it(con):
 
 def test_wrong_type(con):
     with pytest.raises(Exception, match="tenure"):
-        con.execute("SELECT PREDICT(worth, *) FROM (SELECT 'x' AS tenure, charges, plan, senior FROM churn) q").fetchall()
+        con.execute(
+            "SELECT PREDICT(worth, *) FROM (SELECT 'x' AS tenure, charges, plan, senior FROM churn) q"
+        ).fetchall()
 
 
 def test_unknown_model_names_the_nearest(con):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from sqlml.engines.type_names import postgres_type
 from sqlml.planning.scoring import literal
-from sqlml.planning.type_names import postgres_type
 
 SCHEMA = '"sqlml"'
 
