@@ -42,6 +42,7 @@ class DuckDBEngine:
     dialect = "duckdb"
     main_schema = "main"
     row_place = "rowid"
+    reads_again = True
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection

@@ -35,6 +35,7 @@ class PostgresFacts:
     dialect = "postgres"
     main_schema = "public"
     row_place = "ctid"
+    reads_again = False  # every row is made into a message and back
     _database: str | None = None
 
     def rows(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:

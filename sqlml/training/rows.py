@@ -1,7 +1,7 @@
 """The rows of the training query, readable more than once in the same order, in bounded memory.
 
 small result                       kept in memory, the query runs once
-large, order and values repeat     the query runs again for each reading, in one snapshot
+large, order and values repeat     the query runs again for each reading, in one snapshot, where the engine is good at that
 large, otherwise                   spooled once to a temporary file
 """
 
@@ -31,7 +31,7 @@ class Rows:
         self._engine = engine
         self._sql = sql
         self._watch = watch
-        self._repeatable = repeatable
+        self._repeatable = repeatable and engine.reads_again
         self._kept: list[pa.RecordBatch] | None = None
         self._spool: Path | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
