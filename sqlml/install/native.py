@@ -52,7 +52,10 @@ def native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
         ("the library of the native scorer", export),
         ("the native scorer", read_sql("postgres/native.sql").replace("{library}", written)),
     ]
-    return [*steps, ("images of artifacts", read_sql("postgres/image.sql"))] if facts.can_train else steps
+    if facts.can_train:
+        steps.append(("images of artifacts", read_sql("postgres/image.sql")))
+        steps.append(("explanations", read_sql("postgres/explain.sql")))
+    return steps
 
 
 def make_images(engine: Engine) -> None:

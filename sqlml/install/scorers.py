@@ -42,7 +42,6 @@ PUBLIC = {
         'predict_label(text, VARIADIC "any")',
         'predict_proba(text, text, VARIADIC "any")',
         'predict_version(text, int4, VARIADIC "any")',
-        'explain(text, VARIADIC "any")',
     ),
     "plpython": (
         "predict(text, anyelement)",
@@ -51,7 +50,6 @@ PUBLIC = {
         "predict_label(text, anyelement, anycompatible)",
         "predict_proba(text, text, anyelement)",
         "predict_version(text, int4, VARIADIC float8[])",
-        "explain(text, anyelement)",
     ),
     "sql": (),
 }
@@ -69,7 +67,11 @@ def without_others(scorer: str) -> tuple[str, str]:
 
 
 def _python_steps(facts: ServerFacts) -> list[tuple[str, str]]:
-    return [without_others("plpython"), ("the PL/Python scorer", read_sql("postgres/scoring_plpython.sql"))]
+    return [
+        without_others("plpython"),
+        ("the PL/Python scorer", read_sql("postgres/scoring_plpython.sql")),
+        ("explanations", read_sql("postgres/explain.sql")),
+    ]
 
 
 def _sql_steps(facts: ServerFacts) -> list[tuple[str, str]]:

@@ -1,0 +1,34 @@
+-- Why a row scores as it does, in PL/Python for every scorer that has it. {load} stands for the lines that find the package.
+
+CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, asking text, stamp bytea, row_text text)
+RETURNS jsonb LANGUAGE plpython3u STABLE COST 500 AS $python$
+{load udfs.postgres.plpython}
+return module.row_explanation(plpy, reference, asking, stamp, row_text)
+$python$;
+
+CREATE OR REPLACE FUNCTION sqlml.explain(name text, r anyelement) RETURNS jsonb
+LANGUAGE sql STABLE COST 500 AS $body$
+    SELECT sqlml._py_row_explanation(
+        name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
+        pg_catalog.to_jsonb(r)::pg_catalog.text
+    )
+$body$;
+
+-- Within one statement, such as a block of PL/pgSQL, models may be changed and used.
+CREATE OR REPLACE FUNCTION sqlml._py_forget() RETURNS trigger LANGUAGE plpython3u SECURITY DEFINER AS $python$
+{load udfs.postgres.plpython}
+module.forget()
+$python$;
+
+DO $triggers$
+DECLARE
+    table_name text;
+BEGIN
+    FOREACH table_name IN ARRAY ARRAY['_models', '_versions', '_aliases', '_grants'] LOOP
+        EXECUTE pg_catalog.format(
+            'CREATE OR REPLACE TRIGGER forget AFTER INSERT OR UPDATE OR DELETE ON sqlml.%I '
+            'FOR EACH STATEMENT EXECUTE FUNCTION sqlml._py_forget()', table_name
+        );
+    END LOOP;
+END
+$triggers$;
