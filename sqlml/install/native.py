@@ -43,10 +43,13 @@ def native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
     library = verified_library(facts.version, facts.cpu_flags)
     path = f"{facts.data_directory}/{library_name(library)}"
     written = path.replace("'", "''")
+    # A file of that name and size is this library, and may be in use: writing over it would pull it from under open sessions.
     export = (
-        "DO $library$\nDECLARE\n"
-        f"    object oid := pg_catalog.lo_from_bytea(0, pg_catalog.decode('{library.hex()}', 'hex'));\n"
-        f"BEGIN\n    PERFORM pg_catalog.lo_export(object, '{written}');\n    PERFORM pg_catalog.lo_unlink(object);\nEND\n$library$"
+        "DO $library$\nDECLARE\n    object oid;\nBEGIN\n"
+        f"    IF (pg_catalog.pg_stat_file('{written}', true)).size IS DISTINCT FROM {len(library)} THEN\n"
+        f"        object := pg_catalog.lo_from_bytea(0, pg_catalog.decode('{library.hex()}', 'hex'));\n"
+        f"        PERFORM pg_catalog.lo_export(object, '{written}');\n        PERFORM pg_catalog.lo_unlink(object);\n"
+        "    END IF;\nEND\n$library$"
     )
     steps = [
         ("the library of the native scorer", export),

@@ -37,7 +37,8 @@ def test_dump_and_restore_into_a_new_cluster(cluster, server, root):
         with psycopg.connect(dsn, autocommit=True) as connection:
             # Other numbers than in the first cluster; and bob's own number is somebody else's here.
             connection.execute("CREATE ROLE first; CREATE ROLE eve; CREATE ROLE bob LOGIN; CREATE ROLE alice")
-            connection.execute("CREATE ROLE sqlml_reader; CREATE ROLE sqlml_trainer; CREATE DATABASE elsewhere")
+            connection.execute("CREATE ROLE sqlml_reader; CREATE ROLE sqlml_trainer")
+            connection.execute("CREATE DATABASE elsewhere")
         dsn = other.dsn("elsewhere")
         subprocess.run(
             [cluster.programs.path("psql"), dsn, "-v", "ON_ERROR_STOP=1", "-q"],
@@ -52,8 +53,9 @@ def test_dump_and_restore_into_a_new_cluster(cluster, server, root):
             assert value(connection, "SELECT array_agg(q ORDER BY id) FROM scores") == expected
             connection.execute("GRANT sqlml_reader TO bob; GRANT SELECT ON customers TO bob; SET ROLE bob")
             assert value(connection, SCORES) == expected
+            connection.execute("RESET ROLE")
             connection.execute(
-                "RESET ROLE; CREATE ROLE carl IN ROLE sqlml_reader; GRANT SELECT ON customers TO carl; SET ROLE carl"
+                "CREATE ROLE carl IN ROLE sqlml_reader; GRANT SELECT ON customers TO carl; SET ROLE carl"
             )
             with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for model"):
                 connection.execute(SCORES)
