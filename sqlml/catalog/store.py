@@ -108,10 +108,12 @@ class Store(Lookup):
             self._layout.write("SELECT sqlml._store_artifact(?)", [version.artifact])
             return
         table = self._layout.table(database, "artifacts")
-        known = self._engine.rows(f"SELECT 1 FROM {table} WHERE artifact_hash = ?", [version.artifact_hash])
-        if known:
+        query = f"SELECT 1 FROM {table} WHERE artifact_hash = ?"
+        if self._engine.rows(query, [version.artifact_hash]):
             self._claim_artifact(database, version.artifact_hash)
-            return
+            # Where claiming waited for another session, that one may have freed it.
+            if self._engine.rows(query, [version.artifact_hash]):
+                return
         values = [version.artifact_hash, version.artifact, len(version.artifact)]
         self._layout.write(f"INSERT INTO {table} VALUES (?, ?, ?, 0)", values)
 

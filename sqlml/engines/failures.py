@@ -5,10 +5,14 @@ from __future__ import annotations
 from sqlml.errors import ConflictError, EngineError, ReadOnlyError, ResourceError, SqlmlError
 
 
+# Serialisation and deadlock, and a constraint: it can only break where another session has committed the same name or hash since
+# our snapshot. A schema or table that two sessions create at once breaks a constraint of the system's, or is simply there.
+_OTHERS_AT_WORK = frozenset({"40001", "40P01", "23000", "23505", "55P03", "42P06", "42P07"})
+
+
 def write_failure(error: EngineError) -> SqlmlError:
     """The error to raise instead of ``error``, which a write to the catalog met; ``error`` itself where it says it best."""
-    # A constraint can only break where another session has committed the same name or hash since our snapshot.
-    if error.sqlstate in ("40001", "23000"):
+    if error.sqlstate in _OTHERS_AT_WORK:
         return ConflictError(
             "another session changed the same models at the same time",
             detail=_sentence(error.message),

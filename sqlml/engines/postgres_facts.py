@@ -125,18 +125,24 @@ class PostgresFacts:
 
     def stored_text(self, kind: str, parts: tuple[str, ...]) -> tuple[str, str] | None:
         """Of a view: what DROP calls it, and its text; None where there is none."""
+        found = self._view(parts)
+        return None if found is None else found[:2]
+
+    def _view(self, parts: tuple[str, ...]) -> tuple[str, str, str] | None:
+        """What DROP calls a view, its text, and its name: as given, else the only one that differs in case."""
         query = (
-            "SELECT CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, pg_catalog.pg_get_viewdef(c.oid) "
-            "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-            "WHERE relkind IN ('v', 'm') AND nspname = ? AND relname = ?"
+            "SELECT CASE relkind WHEN 'm' THEN 'MATERIALIZED VIEW' ELSE 'VIEW' END, pg_catalog.pg_get_viewdef(c.oid), "
+            "relname::pg_catalog.text FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+            "WHERE relkind IN ('v', 'm') AND nspname = ? AND pg_catalog.lower(relname) = pg_catalog.lower(?)"
         )
         found = self.rows(query, list(parts[1:]))
-        return (found[0][0], found[0][1]) if found else None
+        exact = [row for row in found if row[2] == parts[-1]] or (found if len(found) == 1 else [])
+        return exact[0] if exact else None
 
     def drop_statement(self, kind: str, *parts: str) -> str:
         """The statement that drops a view."""
-        found = self.stored_text(kind, parts)
-        return f"DROP {found[0] if found else 'VIEW'} IF EXISTS {self.quote(*parts[1:])}"
+        kind, _, name = self._view(parts) or ("VIEW", "", parts[-1])
+        return f"DROP {kind} IF EXISTS {self.quote(*parts[1:-1], name)}"
 
     def knows_predict(self) -> bool:
         """Whether the user has a function of their own called predict or predict_proba, or a schema ml."""

@@ -5,6 +5,7 @@ batches of the label ──► LabelSurvey.add ... ──► .finish() ──►
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -22,6 +23,7 @@ from udfs.model import Label, Task
 FloatArray = npt.NDArray[np.float64]
 MAX_CLASSES = 1_000
 EXACT_FLOAT = 2**24  # whole numbers up to here are exact in LightGBM's float32 labels
+_WHOLE_NUMERIC = re.compile(r"(?i)numeric\(\d+(,0)?\)")  # of Postgres, whose decimals arrive as doubles
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 # What a label must be for LightGBM's objective to make sense of it: low end, high end, low end excluded.
 RANGES: dict[str, tuple[float, float, bool]] = {
@@ -103,6 +105,7 @@ class LabelSurvey:
         self._kind = kind
         self._sql_type = sql_type
         self._asked = options.wants_classes
+        self._is_whole = is_whole(kind) or _WHOLE_NUMERIC.fullmatch(sql_type) is not None
         if pa.types.is_nested(kind) or pa.types.is_null(kind):
             raise self._unsupported("cannot be a label", "Take a number, a text or a boolean as the label.")
         if self._asked is False and not is_number(kind):
@@ -117,7 +120,7 @@ class LabelSurvey:
 
     def _is_plain_number(self) -> bool:
         """A number that is neither asked nor able to be a class: only whole numbers may turn out to be 0 and 1."""
-        return self._asked is None and is_number(self._kind) and not is_whole(self._kind)
+        return self._asked is None and is_number(self._kind) and not self._is_whole
 
     def _unsupported(self, problem: str, hint: str) -> UnsupportedTypeError:
         return UnsupportedTypeError(
@@ -173,7 +176,7 @@ class LabelSurvey:
         if self.row_count == 0:
             raise self._error("the training query returned no rows", "Look at its WHERE clause and its joins.")
         as_classes = self._asked if self._asked is not None else not is_number(self._kind)
-        if self._asked is None and is_whole(self._kind) and self._counts is not None:
+        if self._asked is None and self._is_whole and self._counts is not None:
             as_classes = {value for value in self._counts if value is not None} <= {0, 1, "0", "1"}
         labels = self._classes() if as_classes else self._numbers()
         if labels.row_count < 2:
@@ -185,6 +188,8 @@ class LabelSurvey:
         left_out = (self._counts or {}).get(None, 0)
         self._refuse_constant(len(counts), left_out, next(iter(counts), None))
         classes = sorted(counts, key=_decimal_or_self if is_number(self._kind) else None)
+        if self._is_whole and pa.types.is_floating(self._kind):
+            classes = [int(value) if value.is_integer() else value for value in classes]
         objective = self._options.objective
         if objective == "binary" and len(classes) > 2:
             raise self._error(

@@ -116,9 +116,15 @@ def store(open_store):
 
 
 @pytest.fixture
-def place(engine_name, store):
-    """The database and the schema that a new model goes into."""
-    return store._engine.current_database(), store._engine.main_schema
+def database(store):
+    """The database that the store looks at."""
+    return store._engine.current_database()
+
+
+@pytest.fixture
+def schema(engine_name):
+    """The schema that a model goes into where nobody says which."""
+    return "main" if engine_name == "duckdb" else "public"
 
 
 @pytest.fixture

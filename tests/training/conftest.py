@@ -1,11 +1,9 @@
-"""A DuckDB engine and a one-call way to train on a query."""
+"""Engines and a one-call way to train on a query."""
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
-from sqlml.engines.duckdb import DuckDBEngine
 from sqlml.language.statements import Option, Span
 from sqlml.planning.features import FeatureOptions, plan_features
 from sqlml.planning.options import parse_options
@@ -14,14 +12,9 @@ from udfs.artifact import read_artifact
 
 
 @pytest.fixture
-def connection():
-    with duckdb.connect() as opened:
-        yield opened
-
-
-@pytest.fixture
-def engine(connection):
-    return DuckDBEngine(connection)
+def connection(engine):
+    """The engine's own connection: both clients have ``execute``."""
+    return engine.connection
 
 
 @pytest.fixture

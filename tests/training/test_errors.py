@@ -16,23 +16,22 @@ from sqlml.errors import (
 from sqlml.training import rows as training_rows
 from sqlml.training.progress import Progress
 
-HUNDRED = "FROM (SELECT i AS x, i % 10 AS g, {label} AS y FROM range(100) r(i))"
 
 
 @pytest.mark.parametrize(
     ("label", "options", "error", "message"),
     [
-        ("NULL::DOUBLE", {}, DataError, 'label "y" is NULL in every row'),
+        ("NULL::FLOAT8", {}, DataError, 'label "y" is NULL in every row'),
         ("NULL::VARCHAR", {}, DataError, 'label "y" is NULL in every row'),
-        ("5.0::DOUBLE", {}, DataError, 'label "y" is constant: every row has 5'),
+        ("5.0::FLOAT8", {}, DataError, 'label "y" is constant: every row has 5'),
         ("'a'", {}, DataError, 'label "y" is constant: every row has a'),
         ("i", {"model_type": "boosted_tree_classifier", "objective": "binary"}, DataError, 'objective "binary" expects 2 classes, got 100'),
-        ("CASE WHEN i = 3 THEN 'inf'::DOUBLE ELSE i END", {}, DataError, 'label "y" has infinite values'),
+        ("CASE WHEN i = 3 THEN 'inf'::FLOAT8 ELSE i END", {}, DataError, 'label "y" has infinite values'),
         ("CASE WHEN i = 3 THEN 1e300 ELSE i END", {}, DataError, 'label "y" has values beyond 3.4e38'),
         ("i - 5", {"objective": "poisson"}, DataError, 'objective "poisson" expects labels at least 0, got -5'),
         ("i", {"objective": "gamma"}, DataError, 'objective "gamma" expects labels above 0, got 0'),
         ("i", {"objective": "cross_entropy"}, DataError, 'objective "cross_entropy" expects labels between 0 and 1, got 99'),
-        ("[i]", {}, UnsupportedTypeError, r'column "y" of type BIGINT\[\] cannot be a label'),
+        ("ARRAY[i]", {}, UnsupportedTypeError, r'column "y" of type (?i:BIGINT)\[\] cannot be a label'),
         ("'a' || i", {"model_type": "boosted_tree_regressor"}, UnsupportedTypeError, "cannot be the label of a regression"),
         ("i", {"data_split_method": "custom", "data_split_col": "g"}, UnsupportedTypeError, 'split column "g" must be BOOLEAN, got int64'),
         ("i + 0.5", {"data_split_method": "stratified"}, DataError, "a stratified split needs a classifier"),
@@ -48,7 +47,7 @@ HUNDRED = "FROM (SELECT i AS x, i % 10 AS g, {label} AS y FROM range(100) r(i))"
     ],
 )  # fmt: skip
 def test_labels_and_splits(label, options, error, message, fit, engine):
-    extra = {"n": "NULL::DOUBLE", "t": "'a'", "c": "1", "b": "TRUE"}
+    extra = {"n": "NULL::FLOAT8", "t": "'a'", "c": "1", "b": "TRUE"}
     used = {value for value in options.values() if isinstance(value, str)}
     columns = "".join(f", {sql} AS {name}" for name, sql in extra.items() if name in used)
     with pytest.raises(error, match=message):
@@ -85,7 +84,7 @@ def test_rows_without_label_are_left_out_and_told(fit):
 
 def test_nan_labels_are_left_out(fit):
     version = fit(
-        "SELECT i AS x, CASE WHEN i % 3 > 0 THEN i ELSE 'nan'::DOUBLE END AS y FROM range(300) r(i)",
+        "SELECT i AS x, CASE WHEN i % 3 > 0 THEN i ELSE 'nan'::FLOAT8 END AS y FROM range(300) r(i)",
         label="y",
         max_iterations=2,
     )
@@ -110,7 +109,7 @@ def test_no_split_is_told(fit):
 
 def test_infinite_features_are_taken(fit):
     version = fit(
-        "SELECT CASE WHEN i % 9 = 0 THEN 'inf'::DOUBLE ELSE i END AS x, i AS y FROM range(300) r(i)",
+        "SELECT CASE WHEN i % 9 = 0 THEN 'inf'::FLOAT8 ELSE i END AS x, i AS y FROM range(300) r(i)",
         label="y",
         max_iterations=2,
     )
@@ -118,7 +117,7 @@ def test_infinite_features_are_taken(fit):
 
 
 def test_a_query_that_fails_half_way(fit, engine):
-    with pytest.raises(EngineError, match="Could not convert string"):
+    with pytest.raises(EngineError, match="Could not convert string|invalid input syntax for type integer"):
         fit("SELECT CASE WHEN i = 99000 THEN 'x' ELSE '1' END::INT AS x, i AS y FROM range(100000) r(i)", label="y")
     assert not engine.in_transaction()
     assert engine.rows("SELECT 1") == [(1,)]
@@ -139,7 +138,7 @@ def test_stopping_leaves_nothing(phase, how, fit, engine, monkeypatch):
         return how == "cancelled" and bool(seen) and seen[-1].phase == phase
 
     with pytest.raises((CancelledError, KeyboardInterrupt)):
-        fit("FROM (SELECT i AS x, i % 7 AS y FROM range(50000) r(i))", label="y", progress=watch, cancelled=cancelled)
+        fit("SELECT i AS x, i % 7 AS y FROM range(50000) r(i)", label="y", progress=watch, cancelled=cancelled)
     assert seen[-1].phase == phase
     assert not engine.in_transaction()
     assert engine.rows("SELECT 1") == [(1,)]

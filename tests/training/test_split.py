@@ -56,9 +56,9 @@ def test_stratified_takes_the_same_share_of_each_class(fit):
         ("i", 200),
         ("-i * 0.5", 200),
         ("DATE '2020-01-01' + i::INT", 200),
-        ("TIMESTAMPTZ '2020-01-01' + i * INTERVAL 1 HOUR", 200),
-        ("printf('%04d', i)", 200),
-        ("i // 300", 100),  # 0, 1, 2, 3: the cut falls into 2, so only 3 is held out
+        ("CAST('2020-01-01' AS timestamptz) + i * INTERVAL '1 hour'", 200),
+        ("lpad(CAST(i AS varchar), 4, '0')", 200),
+        ("(i - i % 300) / 300", 100),  # 0, 1, 2, 3: the cut falls into 2, so only 3 is held out
         ("least(i, 700)", 300),  # the cut falls among the greatest values: they are all held out
         ("CASE WHEN i >= 500 THEN i END", 100),  # NULL counts as early
     ],
