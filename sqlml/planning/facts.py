@@ -99,20 +99,25 @@ def _null_meaning(features: Sequence[Feature]) -> str | None:
 
 
 def training_info(facts: VersionFacts) -> Table:
-    """The learning curve: ``loss`` on the training rows (where computed) and ``eval_loss`` on the held-out ones, an iteration a row."""
+    """The learning curve: ``loss`` on the training rows (where computed) and ``eval_loss`` on the held-out ones, an iteration a row.
+
+    Before it, a row for each phase of the training with the time that it took, and no iteration.
+    """
     curve: dict[int, dict[tuple[str, str], float]] = {}
     for row in facts.metrics:
         if row.iteration is not None:
             curve.setdefault(row.iteration, {})[row.split, row.metric] = row.value
     info = facts.version.training_info
     rate = info.get("learning_rate")
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[object, ...]] = [
+        (0, None, None, None, None, None, phase, 1000 * seconds) for phase, seconds in info.get("durations", {}).items()
+    ]
     for iteration in sorted(curve):
         values = curve[iteration]
         metric = next((name for split, name in values), None)
         loss = next((value for (split, _), value in values.items() if split == "training"), None)
         held_out = next((value for (split, _), value in values.items() if split == "evaluation"), None)
-        rows.append((0, iteration, metric, loss, held_out, rate))
+        rows.append((0, iteration, metric, loss, held_out, rate, None, None))
     columns = [
         ("training_run", "BIGINT"),
         ("iteration", "BIGINT"),
@@ -120,6 +125,8 @@ def training_info(facts: VersionFacts) -> Table:
         ("loss", "DOUBLE"),
         ("eval_loss", "DOUBLE"),
         ("learning_rate", "DOUBLE"),
+        ("phase", "VARCHAR"),
+        ("duration_ms", "DOUBLE"),
     ]
     return columns, rows
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlml.errors import CancelledError
 
-Phase = Literal["reading", "learning", "binning", "training", "finished"]
+Phase = Literal["reading", "learning", "binning", "training", "evaluation", "finished"]
 INTERVAL = 0.1  # seconds between two events of one phase
 
 
@@ -49,12 +49,12 @@ class Watch:
 
     def rows(self, phase: Phase, done: int, total: int | None = None) -> None:
         """Reports rows read so far in a phase."""
-        self._enter(phase)
+        self.enter(phase)
         self._report(phase, done, total, lambda seconds, eta: Progress(phase, done, total, seconds=seconds, eta=eta))
 
     def iteration(self, done: int, total: int, metric: str | None, value: float | None) -> None:
         """Reports a finished iteration."""
-        self._enter("training")
+        self.enter("training")
 
         def event(seconds: float, eta: float | None) -> Progress:
             return Progress(
@@ -65,11 +65,12 @@ class Watch:
 
     def finish(self) -> None:
         """The last event; ``durations`` is complete afterwards."""
-        self._enter("finished")
+        self.enter("finished")
         if self._progress is not None:
             self._progress(Progress("finished", seconds=time.monotonic() - self._begin))
 
-    def _enter(self, phase: Phase) -> None:
+    def enter(self, phase: Phase) -> None:
+        """From now on time counts as this phase's."""
         if phase == self._phase:
             return
         now = time.monotonic()

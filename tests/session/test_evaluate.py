@@ -173,9 +173,20 @@ def test_feature_info(con):
 
 
 def test_training_info_is_the_learning_curve(con):
-    rows = con.execute("SELECT iteration, eval_loss FROM ML.TRAINING_INFO(MODEL churned) ORDER BY iteration").fetchall()
+    rows = con.execute(
+        "SELECT iteration, eval_loss FROM ML.TRAINING_INFO(MODEL churned) WHERE phase IS NULL ORDER BY iteration"
+    ).fetchall()
     assert len(rows) == 20
     assert rows[-1][1] < rows[0][1]
+
+
+def test_training_info_says_where_the_time_went(con):
+    rows = con.execute(
+        "SELECT phase, duration_ms FROM ML.TRAINING_INFO(MODEL churned) WHERE iteration IS NULL"
+    ).fetchall()
+    assert [phase for phase, _ in rows] == ["reading", "learning", "binning", "training", "evaluation"]
+    assert all(duration >= 0 for _, duration in rows)
+    assert sum(duration for _, duration in rows) > 0
 
 
 def test_facts_in_a_view_need_a_pinned_version(con):
