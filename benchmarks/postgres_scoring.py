@@ -14,6 +14,7 @@ import time
 import lightgbm
 import numpy as np
 import psycopg
+import pyarrow as pa
 from adbc_driver_postgresql import dbapi
 
 from benchmarks.measure import take_turns
@@ -74,7 +75,7 @@ def measure(address: str, shape: tuple[int, int, int], rows: int) -> None:
             connection.execute(f"SET max_parallel_workers_per_gather = {workers}")
             connection.execute(query).fetchone()
 
-        def fetched():
+        def fetched() -> pa.Table:
             with outside.cursor() as cursor:
                 cursor.execute("SELECT * FROM bench")
                 return cursor.fetch_arrow_table()
@@ -105,7 +106,8 @@ def measure(address: str, shape: tuple[int, int, int], rows: int) -> None:
 
 def latency(address: str) -> None:
     """The first call of a fresh backend, and one row through a prepared statement, of the model ``bench``."""
-    call = "SELECT sqlml._value('bench', %s)" % ", ".join("0.5" for _ in range(SHAPES[0][2]))
+    values = ", ".join("0.5" for _ in range(SHAPES[0][2]))
+    call = f"SELECT sqlml._value('bench', {values})"
     first = []
     for _ in range(7):
         with psycopg.connect(address, autocommit=True) as fresh:

@@ -30,6 +30,7 @@ OLDEST, NEWEST = 15, 17
 # Bits of CPUID's answers that a level needs: leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx.
 _CPUID = {"x86-64-v2": (0x00982201, 0, 0x1), "x86-64-v3": (0x38D83201, 0x128, 0x21)}
 _STATE_WORDS = 16
+_UNSUPPORTED = sum(((ord(letter) - 48) & 0x3F) << (6 * place) for place, letter in enumerate("0A000"))  # as an errcode
 
 
 def level_for(cpu_flags: Iterable[str]) -> str:
@@ -201,13 +202,21 @@ define internal void @{exported}(i64 %a0, i64 %a1, i64 %a2) {{
 }}"""
 
 
+_ERRORS = """
+declare i8 @errstart(i64, i64)
+declare i32 @errcode(i64)
+declare i32 @errmsg(i64, ...)
+declare i32 @errhint(i64, ...)
+declare i64 @errfinish(i64, i64, i64)
+"""
+
+
 def _head(major: int, level: str) -> str:
     """What the server looks for in a library (Pg_magic_struct of PostgreSQL 15 to 17), and the check of its CPU."""
     abi = "".join(f"\\{byte:02x}" for byte in b"PostgreSQL".ljust(32, b"\0"))
     first, seventh, extended = _CPUID[level]
     message = f"the native scorer was built for {level}, which this server's CPU is not"
     hint = "Run sqlml install again."
-    state = sum(((ord(letter) - 48) & 0x3F) << (6 * place) for place, letter in enumerate("0A000"))
     return f"""
 target triple = "{llvm.get_process_triple()}"
 @sqlml_state = hidden global [{_STATE_WORDS} x i64] zeroinitializer
@@ -215,11 +224,7 @@ target triple = "{llvm.get_process_triple()}"
 @cpu.message = internal constant [{len(message) + 1} x i8] c"{message}\\00"
 @cpu.hint = internal constant [{len(hint) + 1} x i8] c"{hint}\\00"
 define ptr @Pg_magic_func() {{ ret ptr @magic }}
-declare i8 @errstart(i64, i64)
-declare i32 @errcode(i64)
-declare i32 @errmsg(i64, ...)
-declare i32 @errhint(i64, ...)
-declare i64 @errfinish(i64, i64, i64)
+{_ERRORS}
 define internal i1 @cpu.lacks(i32 %leaf, i32 %word, i32 %wanted) {{
   %all = call {{i32, i32, i32, i32}} asm sideeffect "cpuid", "={{ax}},={{bx}},={{cx}},={{dx}},0,2,~{{dirflag}},~{{fpsr}},~{{flags}}"(i32 %leaf, i32 0)
   %ebx = extractvalue {{i32, i32, i32, i32}} %all, 1
@@ -239,7 +244,7 @@ define void @_PG_init() {{
   br i1 %abc, label %refuse, label %done
 refuse:
   call i8 @errstart(i64 21, i64 0)
-  call i32 @errcode(i64 {state})
+  call i32 @errcode(i64 {_UNSUPPORTED})
   call i32 (i64, ...) @errmsg(i64 ptrtoint (ptr @cpu.message to i64))
   call i32 (i64, ...) @errhint(i64 ptrtoint (ptr @cpu.hint to i64))
   call i64 @errfinish(i64 ptrtoint (ptr @cpu.message to i64), i64 0, i64 ptrtoint (ptr @cpu.message to i64))

@@ -55,6 +55,14 @@ def _chosen(builder: Any, table: Any, index: Any, chunk: Any) -> Any:
     return _permute(builder, table, builder.call(function, [moved, vector(I8, 0x70, WIDTH)]))
 
 
+def _chosen_of_few(builder: Any, tables: list[Any], index: Any) -> Any:
+    """The codes of all lanes, from tables that stay in registers."""
+    if len(tables) == 1:
+        return _permute(builder, tables[0], index)
+    parts = [_chosen(builder, table, index, word(k)) for k, table in enumerate(tables)]
+    return builder.or_(*parts)
+
+
 def _loop(builder: Any, count: Any, names: str, initial: list[Any], body: Any) -> list[Any]:
     """``count`` (at least 1) times ``body(number, values) -> values``."""
     before, loop, done = builder.block, builder.append_basic_block(names), builder.append_basic_block(f"{names}.done")
@@ -96,11 +104,7 @@ def walk_steps(typing_context, steps, count, codes, chunks, gathered, states):
                 def few(step: Any, values: list[Any], tables: list[Any] = tables) -> list[Any]:
                     at = plus(builder, steps, step, STEP_BYTES)
                     index = load(builder, at, BYTES, 1)
-                    if len(tables) == 1:
-                        code = _permute(builder, tables[0], index)
-                    else:
-                        parts = [_chosen(builder, table, index, word(k)) for k, table in enumerate(tables)]
-                        code = builder.or_(*parts)
+                    code = _chosen_of_few(builder, tables, index)
                     return [_advance(builder, values[0], code, plus(builder, at, WIDTH))]
 
                 store(builder, _loop(builder, count, "few", [nothing], few)[0], states, 1)

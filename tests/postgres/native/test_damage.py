@@ -113,5 +113,5 @@ def test_the_installer_gets_a_verified_library(library):
     flags = re.search(r"^flags\s*:\s*(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split()
     assert verified_library(150_000, flags) == library
     for version, given in ((140_000, flags), (180_000, flags), (150_000, ["sse2"])):
-        with pytest.raises(UnsupportedModelError, match="knows PostgreSQL|older than"):
+        with pytest.raises(UnsupportedModelError, match=r"knows PostgreSQL|older than"):
             verified_library(version, given)
