@@ -72,9 +72,12 @@ def _format(options: tuple[Option, ...]) -> str:
 
 
 def write_whole(path: Path, body: bytes) -> None:
-    """Write beside the target and rename over it."""
+    """Write beside the target and rename over it; a pipe or a device is written to and stays what it is."""
     temporary = None
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            path.write_bytes(body)
+            return
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as file:
             temporary = file.name
             file.write(body)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import threading
+
 import lightgbm
 import numpy as np
 import pandas as pd
@@ -144,3 +147,15 @@ def test_bad_paths_and_options(con, tmp_path):
         [tmp_path / "copy.duckdb"],
         [tmp_path / "copy.duckdb", tmp_path / "copy.duckdb.wal"],
     )
+
+
+def test_a_pipe_stays_a_pipe(con, tmp_path):
+    """A device is no file to be replaced: as root that would be /dev/null for everybody."""
+    pipe, written = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    reader = threading.Thread(target=lambda: written.append(pipe.read_bytes()))
+    reader.start()
+    con.execute(f"EXPORT MODEL churned TO '{pipe}'")
+    reader.join()
+    assert pipe.is_fifo()
+    assert written == [con._session.store.artifact(con._session.find("churned"))]
