@@ -22,7 +22,7 @@ CREATE OR REPLACE FUNCTION sqlml._contribs(reference text, VARIADIC arguments "a
 CREATE OR REPLACE FUNCTION sqlml.predict(name text, VARIADIC columns "any") RETURNS float8
     LANGUAGE c STABLE PARALLEL SAFE COST 500 AS '{library}', 'sqlml_predict';
 
-CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, VARIADIC columns "any") RETURNS text
+CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r record) RETURNS text
     LANGUAGE c STABLE PARALLEL SAFE COST 500 AS '{library}', 'sqlml_predict_label';
 
 CREATE OR REPLACE FUNCTION sqlml.predict_proba(name text, class text, VARIADIC columns "any") RETURNS float8
@@ -30,3 +30,13 @@ CREATE OR REPLACE FUNCTION sqlml.predict_proba(name text, class text, VARIADIC c
 
 CREATE OR REPLACE FUNCTION sqlml.predict_version(name text, version int4, VARIADIC columns "any") RETURNS float8
     LANGUAGE c IMMUTABLE PARALLEL SAFE COST 500 AS '{library}', 'sqlml_predict_version';
+
+-- The label in the type of the last argument, which is otherwise of no account: predict_label('churn', t, NULL::boolean). This is why
+-- the function above takes a row and no list of columns, which nothing could be told from; ROW(a, b) is one by position.
+CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r record, of_type anyelement) RETURNS anyelement
+    LANGUAGE plpgsql STABLE PARALLEL SAFE COST 500 AS $body$
+BEGIN
+    of_type := sqlml.predict_label(name, r);
+    RETURN of_type;
+END
+$body$;

@@ -39,7 +39,8 @@ def _require_python(facts: ServerFacts) -> None:
 PUBLIC = {
     "native": (
         'predict(text, VARIADIC "any")',
-        'predict_label(text, VARIADIC "any")',
+        "predict_label(text, record)",
+        "predict_label(text, record, anyelement)",
         'predict_proba(text, text, VARIADIC "any")',
         'predict_version(text, int4, VARIADIC "any")',
     ),

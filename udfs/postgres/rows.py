@@ -1,4 +1,7 @@
-"""A row given as one argument: its columns are matched once a row type, by name (public functions) or by position."""
+"""A row given as one argument: its columns are matched once a row type, by name (public functions) or by position.
+
+A row written as ROW(...) has no names of its own: there, public functions go by position as well.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,9 @@ def plan_row(bound, row):
     set_word(bound, DATUMS, server.allocate_in(context, 8 * columns + 8))
     set_word(bound, NULLS, server.allocate_in(context, columns + 8 + ROW_BYTES) + ROW_BYTES)
     new_plan(bound)
-    if word(bound, BY_NAME) != 0:
+    if word(bound, BY_NAME) != 0 and is_nameless(descriptor, columns):
+        match_inputs(bound, descriptor, columns)
+    elif word(bound, BY_NAME) != 0:
         match_names(bound, descriptor, columns)
     else:
         match_positions(bound, descriptor, columns)
@@ -94,6 +99,28 @@ def variable_context():
 def type_of(descriptor, column):
     """The type of a column, counted from 0; 0 where it was dropped."""
     return call_int("SPI_gettypeid", (descriptor, column + 1)) & 0xFFFFFFFF
+
+
+@kernel
+def is_nameless(descriptor, columns):
+    """Whether a row was written as ROW(...), whose columns the server calls f1, f2, ..."""
+    for column in range(columns):
+        made_up = call("psprintf", (server.text("f%lld"), np.int64(column + 1)))
+        if call_int("strcmp", (made_up, call("SPI_fname", (descriptor, column + 1)))) != 0:
+            return False
+    return columns > 0
+
+
+@kernel
+def match_inputs(bound, descriptor, columns):
+    """The columns of a row in the order of the inputs."""
+    image = word(bound, IMAGE)
+    count = word(image, layout.INPUT_TABLE + 1)
+    if columns != count:
+        refuse_count(bound, count, np.int64(columns))
+    for k in range(word(image, layout.ARGUMENTS)):
+        position = word(image + word(image, layout.ARGUMENT_TABLE) + 32 * k, layout.ARGUMENT_INPUT)
+        plan_value(bound, k, position, type_of(descriptor, position))
 
 
 @kernel

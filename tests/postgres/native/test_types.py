@@ -126,7 +126,7 @@ REFUSED = [
     ("predict('regression', s) FROM (SELECT 1 AS a, 2 AS b, 3 AS c) AS s", "22023", 'missing columns "Odd Name", "e"'),
     ("predict('nobody', 1)", "42704", 'model "nobody" does not exist'),
     ("predict('multiclass', 1, 2, 3, 4, 5)", "22023", 'model "multiclass" has one probability for each class'),
-    ("predict_label('regression', 1, 2, 3, 4, 5)", "22023", 'model "regression" has no classes'),
+    ("predict_label('regression', ROW(1, 2, 3, 4, 5))", "22023", 'model "regression" has no classes'),
     ("predict_proba('binary', 'maybe', 1, 2, 3, 4, 5)", "22023", 'model "binary" has no class "maybe"'),
     ("_value('regression?threshold=abc', 1, 2, 3, 4, 5)", "22P02", "invalid input syntax"),
     ("_value('regression', VARIADIC ARRAY[1, 2, 3, 4, 5])", "22023", "VARIADIC is not supported here"),
@@ -156,7 +156,7 @@ def test_classes(connection, publish, binary, multiclass):
         reference = f"binary?threshold={threshold}"
         (number,) = connection.execute(f"SELECT sqlml._class('{reference}', {values})").fetchone()
         assert number == int(probability > threshold)
-    (label,) = connection.execute(f"SELECT sqlml.predict_label('binary', {values})").fetchone()
+    (label,) = connection.execute(f"SELECT sqlml.predict_label('binary', ROW({values}))").fetchone()
     assert label == binary.model.label.classes[int(probability > 0.5)]
     probabilities = multiclass.booster.predict(row)[0]
     assert connection.execute(f"SELECT sqlml._class('multiclass', {values})").fetchone()[0] == int(
@@ -192,3 +192,21 @@ def test_a_decimal_is_the_nearest_double(connection, publish, regression):
             "SELECT sqlml._features('regression', %s::numeric, 1, 2, 3, 4)", [value]
         ).fetchone()
         assert features[0] == float(value)
+
+
+def test_a_row_without_names_goes_by_position(connection, publish, regression):
+    publish("regression", regression.model)
+    by_position, nameless = connection.execute(
+        "SELECT sqlml.predict('regression', 1, 2.5, 3, NULL::float8, 5), sqlml.predict('regression', ROW(1, 2.5, 3, NULL::float8, 5))"
+    ).fetchone()
+    assert by_position == nameless
+    with pytest.raises(psycopg.errors.InvalidParameterValue, match="takes 5 columns, got 2"):
+        connection.execute("SELECT sqlml.predict('regression', ROW(1, 2))")
+
+
+def test_label_in_a_type(connection, publish, binary):
+    publish("binary", binary.model)
+    values = "1, 2, 3, 4, 5"
+    query = f"SELECT sqlml.predict_label('binary', ROW({values})), sqlml.predict_label('binary', ROW({values}), NULL::varchar)"
+    text, typed = connection.execute(query).fetchone()
+    assert text == typed
