@@ -42,7 +42,8 @@ def reconnect(frail):
                     raise
                 time.sleep(0.1)
             else:
-                return opened[-1]
+                break
+        return opened[-1]
 
     yield connect
     for con in opened:
@@ -169,15 +170,20 @@ with sqlml.connect(sys.argv[1]) as con:
 
 
 @pytest.mark.parametrize("damage", ["substring(body FROM 1 FOR 100)", "set_byte(body, 200, get_byte(body, 200) # 1)"])
-def test_a_damaged_artifact_scores_nothing(con, frail, damage):
+def test_a_damaged_artifact_scores_nothing(con, frail, damage, tmp_path):
     """In a process of its own, since this one has read and checked the artifact of that hash."""
     con.execute(f"UPDATE sqlml.artifacts SET body = {damage}")
-    statements = ["SELECT PREDICT(m, i) FROM t", "SELECT * FROM ML.PREDICT(MODEL m, TABLE t)", "EXPORT MODEL m TO '/dev/null'"]
+    statements = [
+        "SELECT PREDICT(m, i) FROM t",
+        "SELECT * FROM ML.PREDICT(MODEL m, TABLE t)",
+        f"EXPORT MODEL m TO '{tmp_path / 'm.sqlml'}'",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     command = [sys.executable, "-c", ELSEWHERE, frail.dsn(), *statements]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=True)
     assert len(done.stdout.splitlines()) == 3
     assert all("artifact" in line for line in done.stdout.splitlines()), done.stdout
+    assert not (tmp_path / "m.sqlml").exists()
     con.execute("DROP MODEL m")
     con.execute(CREATE.format(n=3))
 
@@ -213,7 +219,9 @@ def test_a_serialisation_failure_of_the_users_transaction_is_told(con, reconnect
 def test_statement_timeout_stops_training_and_leaves_the_connection(con):
     con.execute("SET statement_timeout = '100ms'")
     with pytest.raises(EngineError) as caught:
-        con.execute("CREATE MODEL slow OPTIONS (input_label_cols = ['y']) AS SELECT a.i AS x, b.i AS y FROM t AS a, t AS b")
+        con.execute(
+            "CREATE MODEL slow OPTIONS (input_label_cols = ['y']) AS SELECT a.i AS x, b.i AS y FROM t AS a, t AS b"
+        )
     assert caught.value.sqlstate == "57014"
     con.execute("RESET statement_timeout")
     assert con.execute("SELECT 1").fetchall() == [(1,)]
