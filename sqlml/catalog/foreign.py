@@ -20,7 +20,7 @@ UNKNOWN_TIME = datetime(1970, 1, 1, tzinfo=UTC)
 def models(layout: Layout, database: str) -> list[ModelRecord]:
     """All models that the catalog serves; a name takes the place of the id."""
     query = (
-        f"SELECT schema_name, model_name, max(version) FILTER (is_default) FROM {layout.table(database, 'serving')} "
+        f"SELECT schema_name, model_name, max(version) FILTER (WHERE is_default) FROM {layout.table(database, 'serving')} "
         "GROUP BY schema_name, model_name ORDER BY schema_name, model_name"
     )
     return [

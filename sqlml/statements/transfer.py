@@ -32,15 +32,16 @@ _REASONS = {
 
 
 def export_model(session: Session, statement: ExportModel, text: str) -> LocalResult:
-    """Write a version's file; the file appears whole or not at all."""
+    """Write a version's file; the file appears whole or not at all, and a damaged artifact is not carried on."""
+    from udfs.artifact import read_artifact  # noqa: PLC0415 - numpy and the forest's code, only when needed
+
     session.engine.require_files("write")
     version = session.store.resolve(statement.name)
     body = session.store.artifact(version)
+    model = read_artifact(body)
     if _format(statement.options) == "lightgbm":
-        from udfs.artifact import read_artifact  # noqa: PLC0415 - numpy and the forest's code, only when needed
         from udfs.forest.text import format_lightgbm  # noqa: PLC0415
 
-        model = read_artifact(body)
         if model.steps:
             session.notice(
                 f'the transforms of model "{version.model.name}" are not part of LightGBM\'s format: '

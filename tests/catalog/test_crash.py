@@ -14,6 +14,8 @@ import pytest
 from sqlml.errors import ResourceError
 from udfs.artifact import read_artifact
 
+pytestmark = pytest.mark.duckdb_only("a killed process is its database; for Postgres see test_client_faults")
+
 WRITER = Path(__file__).with_name("write_versions.py")
 ROOT = Path(__file__).parents[2]
 
@@ -137,7 +139,7 @@ def test_two_threads_storing_the_same_model_give_whole_versions(tmp_path, open_s
     path = tmp_path / "models.duckdb"
     first = open_store(path)
     first.add_version(("m",), make.version(0.0))
-    stores = [first, open_store(connection_of(first))]
+    stores = [first, open_store(path)]
     conflicts = []
 
     def replace(store, start):

@@ -1,6 +1,5 @@
 """Catalogs of other releases: older ones are migrated or at least score, newer ones score and are never written."""
 
-import duckdb
 import pytest
 
 from sqlml.catalog import layout
@@ -10,14 +9,23 @@ from sqlml.sqltext import read_sql
 
 MODEL = ModelName(("m",), Span(0, 1))
 MIGRATION = """
-ALTER TABLE {schema}._models ADD COLUMN owner VARCHAR;
+ALTER TABLE {schema}._models ADD COLUMN patron VARCHAR;
 UPDATE {schema}._catalog SET schema_version = 2;
 """
 
 
 @pytest.fixture
-def stored(tmp_path, open_store, make, connection_of):
-    """A file with one model, written by this release."""
+def stored(open_store, make):
+    """A database with one model, written by this release."""
+    store = open_store()
+    version = store.add_version(("m",), make.version())
+    store.set_alias(version.model, "best", version)
+    return store
+
+
+@pytest.fixture
+def stored_file(tmp_path, open_store, make, connection_of):
+    """The same as a file."""
     path = tmp_path / "models.duckdb"
     store = open_store(path)
     version = store.add_version(("m",), make.version())
@@ -31,7 +39,7 @@ def next_release(monkeypatch):
     """This process is of a release whose catalog has version 2."""
 
     def release(migration=MIGRATION):
-        texts = {"catalog/duckdb_1.sql": migration}
+        texts = {"catalog/duckdb_1.sql": migration, "catalog/postgres_1.sql": migration}
         monkeypatch.setattr(layout, "SCHEMA_VERSION", 2)
         monkeypatch.setattr(layout, "read_sql", lambda name: texts.get(name) or read_sql(name))
 
@@ -44,18 +52,18 @@ def schema_version(connection):
 
 def test_an_older_catalog_is_migrated_when_it_is_first_read(stored, open_store, next_release, connection_of):
     next_release()
-    store = open_store(stored)
+    store = open_store()
     assert store.resolve(MODEL).statement
     assert schema_version(connection_of(store)) == 2
-    assert connection_of(store).execute("SELECT owner FROM sqlml._models").fetchall() == [(None,)]
+    assert connection_of(store).execute("SELECT patron FROM sqlml._models").fetchall() == [(None,)]
 
 
 def test_in_a_transaction_it_scores_and_is_migrated_with_the_first_write(
     stored, open_store, make, next_release, connection_of
 ):
     next_release("UPDATE {schema}._catalog SET schema_version = 2;")
-    store = open_store(stored)
-    connection_of(store).begin()
+    store = open_store()
+    store._engine.begin()
     assert store.artifact(store.resolve(MODEL))
     assert schema_version(connection_of(store)) == 1
     with pytest.raises(CatalogVersionError, match="has version 1, this release has 2") as caught:
@@ -63,22 +71,25 @@ def test_in_a_transaction_it_scores_and_is_migrated_with_the_first_write(
     assert caught.value.hint == "End the transaction, so that the catalog can be migrated in one of its own."
     store.add_version(("m",), make.version(2.0))
     assert schema_version(connection_of(store)) == 2
-    connection_of(store).rollback()
+    store._engine.rollback()
     assert schema_version(connection_of(store)) == 1
 
 
 def test_a_failing_migration_changes_nothing(stored, open_store, next_release, connection_of):
     next_release(MIGRATION + "SELECT * FROM {schema}.no_such_table;")
-    store = open_store(stored)
+    store = open_store()
     with pytest.raises(SqlmlError, match="no_such_table"):
         store.list_models()
     assert schema_version(connection_of(store)) == 1
     assert not store._engine.in_transaction()
 
 
-def test_a_read_only_file_of_an_older_release_scores(stored, open_store, make, next_release):
+@pytest.mark.duckdb_only(
+    "Postgres has no files to open for reading only; a read-only session is test_a_read_only_session_of_an_older_release_scores"
+)
+def test_a_read_only_file_of_an_older_release_scores(stored_file, open_store, make, next_release):
     next_release()
-    store = open_store(stored, read_only=True)
+    store = open_store(stored_file, read_only=True)
     version = store.resolve(MODEL)
     assert store.artifact(version) == make.version().artifact
     assert (version.task, version.label, version.label_type, version.signature) == (
@@ -97,12 +108,22 @@ def test_a_read_only_file_of_an_older_release_scores(stored, open_store, make, n
     )
 
 
+@pytest.mark.postgres_only("the same for DuckDB is test_a_read_only_file_of_an_older_release_scores")
+def test_a_read_only_session_of_an_older_release_scores(stored, open_store, make, next_release):
+    next_release()
+    store = open_store(read_only=True)
+    version = store.resolve(MODEL)
+    assert store.artifact(version) == make.version().artifact
+    assert store.resolve(ModelName(("M",), Span(0, 1), alias="best")).version == 1
+    with pytest.raises(CatalogVersionError, match="has version 1, this release has 2") as caught:
+        store.metrics(version)
+    assert "Scoring works all the same." in caught.value.hint
+
+
 def test_a_newer_catalog_scores_and_is_not_written(stored, open_store, make, connection_of):
-    with duckdb.connect(str(stored)) as connection:
-        connection.execute(
-            "UPDATE sqlml._catalog SET schema_version = 9; ALTER TABLE sqlml._models RENAME COLUMN options TO choices"
-        )
-    store = open_store(stored)
+    rename = "ALTER TABLE sqlml._models RENAME COLUMN options TO choices"
+    stored._engine.run(f"UPDATE sqlml._catalog SET schema_version = 9; {rename}")
+    store = open_store()
     version = store.resolve(MODEL)
     assert store.artifact(version) == make.version().artifact
     assert store.version(version.model, alias="best").version == 1

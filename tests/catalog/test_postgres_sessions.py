@@ -45,7 +45,9 @@ def behind():
 def is_waiting(store, behind_store):
     """Whether the session of ``behind_store`` comes to wait for a lock."""
     pid = behind_store._engine.connection.info.backend_pid
-    query = "SELECT coalesce(bool_or(cardinality(pg_blocking_pids(pid)) > 0), false) FROM pg_stat_activity WHERE pid = ?"
+    query = (
+        "SELECT coalesce(bool_or(cardinality(pg_blocking_pids(pid)) > 0), false) FROM pg_stat_activity WHERE pid = ?"
+    )
     for _ in range(200):
         if store.rows(query, [pid])[0][0]:
             return True
@@ -204,7 +206,9 @@ def test_serializable_sessions_that_replace_one_model_retry_to_the_end(open_stor
     assert len({version.artifact_hash for version in versions}) == 17
 
 
-@pytest.mark.parametrize("damage", ["substring(body FROM 1 FOR 100)", "set_byte(body, 200, get_byte(body, 200) # 1)", "''::bytea"])
+@pytest.mark.parametrize(
+    "damage", ["substring(body FROM 1 FOR 100)", "set_byte(body, 200, get_byte(body, 200) # 1)", "''::bytea"]
+)
 def test_a_damaged_artifact_is_refused(open_store, make, damage):
     store = open_store()
     version = store.add_version(("m",), make.version())
@@ -217,15 +221,16 @@ def test_a_damaged_artifact_is_refused(open_store, make, damage):
 def test_the_backend_is_terminated_while_a_version_is_stored(open_store, make, engine, monkeypatch):
     store = open_store()
     store.add_version(("m",), make.version(1.0))
-    write, writes = store._layout.write, []
+    write, writes, deaths = store._layout.write, [], []
 
     def deadly(sql, parameters=None):
         writes.append(sql)
-        if len(writes) == deadly_write:
+        if len(writes) == deaths[-1]:
             engine.rows("SELECT pg_terminate_backend(?, 5000)", [store._engine.connection.info.backend_pid])
         write(sql, parameters)
 
-    for deadly_write in (1, 2, 4):
+    for number in (1, 2, 4):
+        deaths.append(number)
         writes.clear()
         monkeypatch.setattr(store._layout, "write", deadly)
         with pytest.raises(EngineError) as caught:

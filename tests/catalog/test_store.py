@@ -176,8 +176,7 @@ def test_a_reserved_model_is_invisible_until_it_has_a_version(store, make, conne
     assert store.add_version(("m",), make.version()).model.model_id == model.model_id
 
 
-def test_rollback_leaves_nothing(store, make, connection_of):
-    connection = connection_of(store)
+def test_rollback_leaves_nothing(store, make):
     store._engine.begin()
     assert store.add_version(("m",), make.version()).version == 1
     assert store.resolve(name_of("m")).version == 1
@@ -324,9 +323,7 @@ def test_a_signature_does_not_change_under_a_view(viewed, make, schema):
     assert (other.version, other.model.default_version) == (3, 2)
     with pytest.raises(SignatureError, match='version 3 of model "m" has another signature than version 2') as caught:
         viewed.set_default(other.model, other)
-    assert caught.value.detail == (
-        f"New input: z. Input x was number and is text. In use by: view {schema}.scores."
-    )
+    assert caught.value.detail == (f"New input: z. Input x was number and is text. In use by: view {schema}.scores.")
     assert "REBUILD VIEWS" in caught.value.hint
     viewed.set_default(other.model, other, rebuild_views=True)
     assert viewed.resolve(name_of("m")).version == 3
@@ -509,7 +506,7 @@ def test_read_only_files_are_read_and_not_written(open_store, make, tmp_path, co
 
 def test_a_read_only_transaction_is_told_apart(store, make, connection_of):
     connection_of(store).execute("BEGIN TRANSACTION READ ONLY")
-    with pytest.raises(ReadOnlyError, match="read-only|reading only"):
+    with pytest.raises(ReadOnlyError, match=r"read-only|reading only"):
         store.add_version(("m",), make.version())
     store._engine.rollback()
 

@@ -1,6 +1,6 @@
 """Every type of Postgres through the stream of COPY, against what the client library reads."""
 
-import datetime
+import datetime as dt
 
 import numpy as np
 import pyarrow as pa
@@ -31,11 +31,11 @@ TYPES = {
     "positive": (["3", "4"], pa.int32(), [3, 4]),
     "uuid": (["00000000-0000-0000-0000-00000000000a"], pa.large_string(), ["00000000-0000-0000-0000-00000000000a"]),
     "bytea": ([r"\x00ff", r"\x"], pa.large_binary(), [b"\0\xff", b""]),
-    "date": (["1969-12-31", "4713-01-01"], pa.date32(), [datetime.date(1969, 12, 31), datetime.date(4713, 1, 1)]),
-    "time without time zone": (["00:00:00", "23:59:59.999999"], pa.time64("us"), [datetime.time(0), datetime.time(23, 59, 59, 999999)]),
+    "date": (["1969-12-31", "4713-01-01"], pa.date32(), [dt.date(1969, 12, 31), dt.date(4713, 1, 1)]),
+    "time without time zone": (["00:00:00", "23:59:59.999999"], pa.time64("us"), [dt.time(0), dt.time(23, 59, 59, 999999)]),
     "time with time zone": (["12:00:00+02"], pa.large_string(), ["12:00:00+02"]),
-    "timestamp without time zone": (["1969-07-20 20:17:40.5"], pa.timestamp("us"), [datetime.datetime(1969, 7, 20, 20, 17, 40, 500000)]),
-    "timestamp(0) without time zone": (["2001-01-01 00:00:01"], pa.timestamp("us"), [datetime.datetime(2001, 1, 1, 0, 0, 1)]),
+    "timestamp without time zone": (["1969-07-20 20:17:40.5"], pa.timestamp("us"), [dt.datetime.fromisoformat("1969-07-20 20:17:40.500000")]),
+    "timestamp(0) without time zone": (["2001-01-01 00:00:01"], pa.timestamp("us"), [dt.datetime.fromisoformat("2001-01-01 00:00:01")]),
     "interval": (["1 day 02:00:00"], pa.large_string(), ["1 day 02:00:00"]),
     "json": (['{"a": [1, null]}'], pa.large_string(), ['{"a": [1, null]}']),
     "jsonb": (['{"a": 1}'], pa.large_string(), ['{"a": 1}']),
@@ -54,7 +54,7 @@ TYPES = {
     "double precision[]": (["{0.5,Infinity}"], pa.large_list(pa.float64()), [[0.5, float("inf")]]),
     "numeric(9,2)[]": (["{0.5,NULL}"], pa.large_list(pa.float64()), [[0.5, None]]),
     "boolean[]": (["{t,f}"], pa.large_list(pa.bool_()), [[True, False]]),
-    "date[]": (["{1970-01-02}"], pa.large_list(pa.date32()), [[datetime.date(1970, 1, 2)]]),
+    "date[]": (["{1970-01-02}"], pa.large_list(pa.date32()), [[dt.date(1970, 1, 2)]]),
 }  # fmt: skip
 
 
@@ -82,7 +82,7 @@ def test_type(typed, kind, way, monkeypatch):
         texts, values = ["1234.5"], [typed.rows("SELECT CAST(CAST('1234.5' AS money) AS text)")[0][0]]
     typed.run(f"CREATE TABLE typed (n serial, v {kind})")
     for text in (*texts, None):
-        typed.run("INSERT INTO typed (v) VALUES (CAST(CAST(? AS text) AS %s))" % kind, [text])
+        typed.run(f"INSERT INTO typed (v) VALUES (CAST(CAST(? AS text) AS {kind}))", [text])
     batches = list(typed.stream("SELECT v, n FROM typed ORDER BY n", 3))
     assert batches[0].schema.field(0).type == arrow
     assert [value for batch in batches for value in batch.column(0).to_pylist()] == [*values, None]

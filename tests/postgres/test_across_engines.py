@@ -1,7 +1,7 @@
 """One model on two engines: trained on either, exported, imported on the other, scored to the last bit."""
 
 import dataclasses
-import datetime
+import datetime as dt
 import struct
 
 import numpy as np
@@ -20,8 +20,8 @@ def make_rows():
     rng = np.random.default_rng(11)
     numbers = rng.standard_normal(ROWS)
     numbers[::17] = np.nan
-    start = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-    moments = [start + datetime.timedelta(minutes=int(m)) for m in rng.integers(0, 3_000_000, ROWS)]
+    start = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+    moments = [start + dt.timedelta(minutes=int(m)) for m in rng.integers(0, 3_000_000, ROWS)]
     columns = {
         "n": pa.array(numbers),  # NaN stays NaN
         "b": pa.array(rng.integers(-(2**40), 2**40, ROWS), mask=rng.random(ROWS) < 0.1),
@@ -106,7 +106,9 @@ def test_regression_scores_alike(both, source, tmp_path):
         "UNION ALL SELECT CAST('-inf' AS float8), 9007199254740993, CAST('nan' AS real), false, '', CAST('1900-02-28 23:59:59.999999+00' AS timestamptz), "
         "CAST('2400-02-29 00:00:00' AS timestamp), CAST('0001-01-01' AS date), -99999999.9999"
     )
-    results = [con.execute(f"SELECT PREDICT(m, *) AS v FROM ({strange}) AS strange").fetchall() for con in both.values()]
+    results = [
+        con.execute(f"SELECT PREDICT(m, *) AS v FROM ({strange}) AS strange").fetchall() for con in both.values()
+    ]
     assert sorted(bits(v for (v,) in results[0])) == sorted(bits(v for (v,) in results[1]))
 
 
@@ -118,7 +120,7 @@ def test_classes_and_probabilities_alike(both, source, label, tmp_path):
     assert scores(target, "m") == scores(both[source], "m")
     flat = "SELECT * FROM ML.PREDICT(MODEL m, (SELECT * FROM t), STRUCT(TRUE AS flat)) ORDER BY i"
     found = [con.execute(flat).fetchall() for con in (both[source], target)]
-    classes = len(set(row[-1] for row in both[source].execute(f"SELECT {label} FROM t").fetchall()))
+    classes = len({row[-1] for row in both[source].execute(f"SELECT {label} FROM t").fetchall()})
     for mine, theirs in zip(*found, strict=True):
         assert bits(mine[-classes:]) == bits(theirs[-classes:])
         assert mine[-classes - 1] == theirs[-classes - 1]
@@ -128,7 +130,11 @@ def content(con, name):
     version = con._session.find(name)
     model = read_artifact(con._session.store.artifact(version))
     inputs = tuple(dataclasses.replace(item, sql_type="") for item in model.inputs)
-    return version, model, dataclasses.replace(model, inputs=inputs, label=dataclasses.replace(model.label, sql_type=""))
+    return (
+        version,
+        model,
+        dataclasses.replace(model, inputs=inputs, label=dataclasses.replace(model.label, sql_type="")),
+    )
 
 
 @pytest.mark.parametrize("label", ["y", "p", "k", "c"])
@@ -166,7 +172,7 @@ LABELS = {
     "numeric_digits": ("numeric(10,2)", "i % 2 * 1.5", "DECIMAL(10,2)", None),
     "numeric_whole": ("numeric(5,0)", "i % 2", "DECIMAL(5,0)", None),
     "real": ("real", "i % 2 * 1.5", "FLOAT", {0.0, 1.5}),
-    "date": ("date", "'2020-01-01'::date + (i % 2)::integer", "DATE", {datetime.date(2020, 1, 1), datetime.date(2020, 1, 2)}),
+    "date": ("date", "'2020-01-01'::date + (i % 2)::integer", "DATE", {dt.date(2020, 1, 1), dt.date(2020, 1, 2)}),
     "timestamp": ("timestamp(0) without time zone", "'2020-01-01 10:00:00'::timestamp + i % 2 * interval '1 hour'", "TIMESTAMP", None),
     "timestamptz": ("timestamp with time zone", "'2020-01-01 10:00:00+00'::timestamptz + i % 2 * interval '1 hour'", "TIMESTAMP WITH TIME ZONE", None),
     "time": ("time without time zone", "'10:00:00'::time + i % 2 * interval '1 hour'", "TIME", None),
@@ -178,7 +184,9 @@ def test_labels_of_postgres_keep_their_type_on_duckdb(both, case, tmp_path):
     kind, value, expected, values = LABELS[case]
     source = both["postgres"]
     source._session.engine.run("CREATE TYPE mood AS ENUM ('sad', 'glad')")
-    source._session.engine.run(f"CREATE TABLE l AS SELECT i, i % 2 AS x, CAST({value} AS {kind}) AS v FROM range(200) r(i)")
+    source._session.engine.run(
+        f"CREATE TABLE l AS SELECT i, i % 2 AS x, CAST({value} AS {kind}) AS v FROM range(200) r(i)"
+    )
     source.execute(
         "CREATE MODEL m OPTIONS (input_label_cols = ['v'], max_iterations = 3, num_threads = 1, "
         "model_type = 'boosted_tree_classifier') AS SELECT x, v FROM l"
@@ -231,7 +239,7 @@ def test_labels_of_duckdb_keep_their_type_on_postgres(both, case, tmp_path):
     assert type_of_label(target, "range(2) r(x)") == expected
     shown = source.execute("SELECT DISTINCT CAST(PREDICT(m, *) AS VARCHAR) AS v FROM l ORDER BY 1").fetchall()
     found = target.execute("SELECT CAST(PREDICT(m, *) AS text) FROM range(2) r(x) ORDER BY 1").fetchall()
-    if case not in ("double",):
+    if case != "double":  # which the engines write with more or fewer zeros
         assert found == shown
     assert len(set(found)) == 2
 
@@ -261,6 +269,7 @@ def test_what_describes_the_model_travels_with_it(both, source, tmp_path):
     for statement in ("SELECT * FROM ML.FEATURE_IMPORTANCE(MODEL m)",):
         assert target.execute(statement).fetchall() == both[source].execute(statement).fetchall()
     evaluated = [
-        con.execute("SELECT * FROM ML.EVALUATE(MODEL m, (SELECT * FROM t))").fetchall() for con in (both[source], target)
+        con.execute("SELECT * FROM ML.EVALUATE(MODEL m, (SELECT * FROM t))").fetchall()
+        for con in (both[source], target)
     ]
     assert list(evaluated[0][0]) == pytest.approx(list(evaluated[1][0]), rel=1e-12)

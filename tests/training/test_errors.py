@@ -17,7 +17,6 @@ from sqlml.training import rows as training_rows
 from sqlml.training.progress import Progress
 
 
-
 @pytest.mark.parametrize(
     ("label", "options", "error", "message"),
     [
@@ -117,7 +116,7 @@ def test_infinite_features_are_taken(fit):
 
 
 def test_a_query_that_fails_half_way(fit, engine):
-    with pytest.raises(EngineError, match="Could not convert string|invalid input syntax for type integer"):
+    with pytest.raises(EngineError, match=r"Could not convert string|invalid input syntax for type integer"):
         fit("SELECT CASE WHEN i = 99000 THEN 'x' ELSE '1' END::INT AS x, i AS y FROM range(100000) r(i)", label="y")
     assert not engine.in_transaction()
     assert engine.rows("SELECT 1") == [(1,)]
