@@ -14,7 +14,9 @@ _NUMBERS = (
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((name.replace("~", " ") for name in _NUMBERS.split()), "number"),
     **dict.fromkeys(("BOOLEAN", "BOOL"), "boolean"),
-    **dict.fromkeys(("VARCHAR", "TEXT", "CHARACTER VARYING", "CHARACTER", "CHAR", "BPCHAR", "NAME", "ENUM", "UUID"), "text"),
+    **dict.fromkeys(
+        ("VARCHAR", "TEXT", "CHARACTER VARYING", "CHARACTER", "CHAR", "BPCHAR", "NAME", "ENUM", "UUID"), "text"
+    ),
     "DATE": "date",
     **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATETIME"), "timestamp"),
     **dict.fromkeys(("TIME", "TIMESTAMP WITHOUT TIME ZONE", "TIME WITHOUT TIME ZONE"), "timestamp"),

@@ -54,7 +54,8 @@ def test_executemany_stops_at_the_first_error(con, said):
     message, sqlstate = said("Could not convert", "22018")
     with pytest.raises(SqlmlError, match=message) as caught:
         con.executemany(
-            "INSERT INTO scores SELECT id, PREDICT(reg, CAST($1 AS INTEGER) AS a, b, s, f) FROM t", [["1"], ["x"], ["2"]]
+            "INSERT INTO scores SELECT id, PREDICT(reg, CAST($1 AS INTEGER) AS a, b, s, f) FROM t",
+            [["1"], ["x"], ["2"]],
         )
     assert caught.value.sqlstate == sqlstate
     assert con.execute("SELECT count(*) FROM scores").fetchone() == (400,)

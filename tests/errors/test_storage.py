@@ -19,7 +19,6 @@ Y = f"OPTIONS (input_label_cols = ['y'], {FAST})"
 NAMES = ["bound", "cls", "multi", "reg"]
 
 
-
 @pytest.fixture(scope="module")
 def reading(door, trained):
     """A connection that may not write."""
@@ -191,7 +190,9 @@ DAMAGE = {
 
 @pytest.mark.parametrize("damage", ["byte", "cut", "gone"])
 def test_damaged_artifacts_are_told_and_the_rest_serves(damage, database, refuse, door, monkeypatch):
-    monkeypatch.setattr("sqlml.serving.postgres._MODELS", OrderedDict())  # as in a process that has not read the models yet
+    monkeypatch.setattr(
+        "sqlml.serving.postgres._MODELS", OrderedDict()
+    )  # as in a process that has not read the models yet
     change = "DELETE FROM sqlml.artifacts"
     if damage in DAMAGE:
         change = f"UPDATE sqlml.artifacts SET body = {DAMAGE[damage][door.name]}"

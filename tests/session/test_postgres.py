@@ -102,7 +102,7 @@ def test_quoted_names_keep_their_case(con):
     con.execute(
         """CREATE MODEL "Cust Worth" OPTIONS (input_label_cols = ['Value'], max_iterations = 2, num_threads = 1) AS TABLE "Cust" """
     )
-    assert con.models == ['"Cust Worth"', "churned", "kind", "worth"]
+    assert sorted(con.models) == ['"Cust Worth"', "churned", "kind", "worth"]
     total = con.execute('SELECT sum(PREDICT("Cust Worth", *)) FROM "Cust"').fetchone()
     con.execute('SELECT * FROM ML.PREDICT(MODEL "Cust Worth", TABLE "Cust")')
     assert [column[0] for column in con.description] == ["Tenure", "CHARGES", "Value", "predicted_Value"]
@@ -294,7 +294,9 @@ def test_copy_of_predictions_to_the_client(con):
 
 
 def test_domains_enums_arrays_and_odd_types_as_inputs(con):
-    con.execute("CREATE TYPE tariff AS ENUM ('basic', 'plus', 'pro'); CREATE DOMAIN months AS integer CHECK (value >= 0)")
+    con.execute(
+        "CREATE TYPE tariff AS ENUM ('basic', 'plus', 'pro'); CREATE DOMAIN months AS integer CHECK (value >= 0)"
+    )
     con.execute("CREATE TABLE odd AS SELECT tenure::months AS tenure, charges::numeric(10, 2) AS charges, plan::tariff AS plan, senior, value FROM churn")  # fmt: skip
     got = con.execute("SELECT sum(PREDICT(worth, *)) FROM odd").fetchone()
     same = "SELECT sum(PREDICT(worth, *)) FROM (SELECT tenure, charges::numeric(10, 2)::float8 AS charges, plan, senior FROM churn) q"

@@ -17,7 +17,9 @@ SUM = "SELECT sum(PREDICT(m, *)) FROM t"
 @pytest.fixture
 def line(empty):
     """A table and the model m of a rising line."""
-    empty.execute("CREATE TABLE t AS SELECT i::FLOAT8 AS x, (i * 7 % 10)::FLOAT8 AS z FROM generate_series(0, 399) r(i)")
+    empty.execute(
+        "CREATE TABLE t AS SELECT i::FLOAT8 AS x, (i * 7 % 10)::FLOAT8 AS z FROM generate_series(0, 399) r(i)"
+    )
     empty.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, z, 2 * x AS y FROM t")
     return empty
 
@@ -157,7 +159,15 @@ def test_a_prepared_call_of_constants_uses_the_version_of_each_execute(line, fal
     assert line.execute("EXECUTE p").fetchone()[0] < 0
 
 
-@pytest.mark.parametrize("rows", [pytest.param("FROM t;", marks=duckdb_only("Postgres has no FROM before SELECT")), "TABLE t;", "SELECT * FROM t -- all of it", "SELECT * FROM t; \n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param("FROM t;", marks=duckdb_only("Postgres has no FROM before SELECT")),
+        "TABLE t;",
+        "SELECT * FROM t -- all of it",
+        "SELECT * FROM t; \n",
+    ],
+)
 def test_a_handle_takes_queries_that_end_in_a_semicolon_or_comment(line, rows):
     assert line.model("m").predict(rows).num_rows == 400
 
@@ -237,10 +247,12 @@ def test_a_row_given_as_one_value_scores_as_on_a_plain_connection(line, text):
     "text",
     [
         pytest.param(
-            "SELECT list_transform([299.0], lambda v: PREDICT(one, v + 1))[1]", marks=duckdb_only("Postgres has no lambdas")
+            "SELECT list_transform([299.0], lambda v: PREDICT(one, v + 1))[1]",
+            marks=duckdb_only("Postgres has no lambdas"),
         ),
         pytest.param(
-            "SELECT 299 AS v, PREDICT(one, v + 1) AS p", marks=duckdb_only("columns of a SELECT are not in its own sight")
+            "SELECT 299 AS v, PREDICT(one, v + 1) AS p",
+            marks=duckdb_only("columns of a SELECT are not in its own sight"),
         ),
         "SELECT v, PREDICT(one, v + 1) AS p FROM (SELECT 299 AS v) q",
         "SELECT PREDICT(one, $1)",
