@@ -14,17 +14,18 @@ from typing import Protocol
 
 from sqlml.catalog.records import VersionRecord
 from sqlml.engines.engine import Column
-from sqlml.errors import EngineError, MissingColumnError, NotSupportedYetError
+from sqlml.errors import EngineError, MissingColumnError, NotSupportedYetError, UnsupportedTypeError
 from sqlml.language.places import named_in
 from sqlml.language.splice import OffsetMap, locate, splice
 from sqlml.language.statements import Call, ModelName, ScalarCall, Scope, Span, TableCall
 from sqlml.language.tokens import column_name, literal_value, parameter_spans, substitute
 from sqlml.planning.facts import VersionFacts
+from sqlml.planning.input_types import has_own_type, require_types
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.phrases import PHRASES, Phrases
 from sqlml.planning.postgres.outside import Given, OutsideScored, source_sql
 from sqlml.planning.scoring import Scored
-from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, visible_columns
+from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, types_of, visible_columns
 from udfs.model import Model
 
 
@@ -160,16 +161,41 @@ class Rewriter:
         except MissingColumnError as error:
             self._tell_outer(error, found, matcher.visible, call)
             raise
+        if call.function == "explain_predict":
+            self.require_pinned(found, call, "EXPLAIN_PREDICT")
+        self._require_types(found, columns, call)
         scored = self.scored(found, call)
         row = scored.row(columns)
         if call.function == "predict":
             return self.phrases.predict_sql(scored, row, found.threshold)
         if call.function == "explain_predict":
-            self.require_pinned(found, call, "EXPLAIN_PREDICT")
             return self.phrases.explain_sql(scored, row)
         wanted = literal_value(call.class_label.of(self.text), self.session.dialect) if call.class_label else None
         position = (call.class_label or call.span).start
         return self.phrases.probability_sql(scored, row, wanted, name=name, position=position)
+
+    def _require_types(self, found: Found, columns: Mapping[str, str], call: ScalarCall) -> None:
+        """Refuse columns of a wrong type where the SQL of a call casts them; elsewhere the scorers see their types."""
+        asked = {name: sql for name, sql in columns.items() if has_own_type(sql)}
+        if self.session.dialect != "postgres" or not asked:
+            return
+        types = types_of(
+            list(asked.values()),
+            call.scope or Scope(None),
+            text_of=self.text_of,
+            columns_of=self.session.columns_of,
+            call=call.span,
+        )
+        self.require_types(found, dict(zip(asked, types, strict=False)), call)
+
+    def require_types(self, found: Found, types: Mapping[str, str], call: Call) -> None:
+        """Refuse columns whose types a model does not take, at the user's word for the first of them."""
+        try:
+            require_types(found.model, types)
+        except UnsupportedTypeError as error:
+            place = named_in(self.text, self.span, error.message)
+            error.position = call.span.start if place is None else place
+            raise
 
     def _tell_outer(self, error: MissingColumnError, found: Found, visible: VisibleColumns, call: ScalarCall) -> None:
         """Where an enclosing query has columns that this one lacks, say that ``*`` does not reach them."""

@@ -69,7 +69,7 @@ class DuckDBDoor:
 
     def fresh(self):
         """The address of a new database."""
-        return self.folder / f"{next(numbers)}.duckdb"
+        return self.folder / f"test_{next(numbers)}.duckdb"
 
     def copy(self, address):
         """The address of a copy."""

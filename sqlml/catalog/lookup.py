@@ -49,6 +49,10 @@ class Lookup:
                 return place
         return None
 
+    def find_at(self, place: Place) -> ModelRecord | None:
+        """The model that lies exactly there, whatever the search path has before or behind it."""
+        return next(iter(self._present(place.database, [place])), None)
+
     def find(self, name: ModelName | Sequence[str]) -> ModelRecord:
         """The model of that name; raises UnknownModelError with the nearest one."""
         model = self.find_or_none(name)

@@ -351,9 +351,9 @@ class Store(Lookup):
     # -- inner ---------------------------------------------------------------------------------------------------------------
 
     def _place(self, name: ModelName | Sequence[str]) -> Place:
-        """Where the model is, or would be created."""
-        model = self.find_or_none(name)
-        return place_for_new(self._engine, name) if model is None else Place(model.database, model.schema, model.name)
+        """Where a new version goes: as with tables, wherever a new model would, and not to one elsewhere on the search path."""
+        model = self.find_at(place := place_for_new(self._engine, name))
+        return place if model is None else Place(model.database, model.schema, model.name)
 
     @contextmanager
     def _changing(self, model: ModelRecord) -> Iterator[ModelRecord]:

@@ -21,6 +21,7 @@ from typing import Any, Self
 import psycopg
 import pyarrow as pa
 from psycopg.pq import ExecStatus, TransactionStatus
+from psycopg.rows import tuple_row
 from psycopg.types.string import TextLoader
 
 from sqlml.engines.engine import Column, Result
@@ -40,7 +41,7 @@ class PostgresEngine(PostgresFacts):
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self.connection = connection
         self._result: Any = psycopg.RawCursor(connection)
-        self._own = psycopg.RawCursor(connection)
+        self._own = psycopg.RawCursor(connection, row_factory=tuple_row)
         for name in ("json", "jsonb"):
             self._own.adapters.register_loader(name, TextLoader)
         self._type_names: dict[tuple[int, int], str] = {}
@@ -80,6 +81,7 @@ class PostgresEngine(PostgresFacts):
 
     def result_table(self) -> pa.Table:
         """The rest of the result."""
+        self._result.row_factory = tuple_row
         return as_table(self._result, self._columns_of(self._result.pgresult))
 
     def result_reader(self, rows_per_batch: int) -> pa.RecordBatchReader:

@@ -160,7 +160,7 @@ def _engine_statement(text: str, tokens: list[Token], span: Span, dialect: str, 
 
 
 def _skip_wrappers(reader: Reader) -> tuple[str, ...]:
-    """Past EXPLAIN [ANALYZE] [(...)] and PREPARE name [(...)] AS; the prepared statement's name, if there is one."""
+    """Past EXPLAIN [ANALYZE] [(...)], DECLARE name ... CURSOR ... FOR and PREPARE name [(...)] AS; what is prepared, by name."""
     prepared: tuple[str, ...] = ()
     while True:
         if reader.accept("EXPLAIN"):
@@ -168,6 +168,8 @@ def _skip_wrappers(reader: Reader) -> tuple[str, ...]:
                 reader.take()
             if reader.sees("(") and reader.peek(1).upper not in QUERY_STARTS | {"("}:
                 _skip_brackets(reader)
+        elif reader.sees("DECLARE"):
+            _skip_declaration(reader)
         elif reader.sees("PREPARE") and reader.peek(1).kind in ("word", "quoted"):
             prepared = (identifier(reader.peek(1)),)
             reader.index += 2
@@ -176,6 +178,11 @@ def _skip_wrappers(reader: Reader) -> tuple[str, ...]:
             reader.accept("AS")
         else:
             return prepared
+
+
+def _skip_declaration(reader: Reader) -> None:
+    while not reader.at_end() and reader.take().upper != "FOR":
+        pass
 
 
 def _skip_brackets(reader: Reader) -> None:

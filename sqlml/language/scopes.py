@@ -22,6 +22,8 @@ from sqlml.language.walking import Environment, Place
 from sqlml.language.words import CHANGES, MODIFIERS, QUERY_STARTS, RESERVED, SET_OPERATORS
 
 MAX_DEPTH = 100
+_CHECK = ("CHECK", "OPTION")
+_OPTIONS = (("NO", "DATA"), ("DATA",), _CHECK, ("LOCAL", *_CHECK), ("CASCADED", *_CHECK))
 
 
 class QueryWalker(RelationWalker):
@@ -32,6 +34,7 @@ class QueryWalker(RelationWalker):
 
     def walk_query(self, first: int, end: int, env: Environment) -> None:
         """``[WITH ...] core [UNION ... core] [ORDER BY ...]``, or a changing statement after WITH."""
+        end = self._without_options(first, end)
         if first >= end or not self.holds_call(first, end):
             return
         if env.depth > MAX_DEPTH:
@@ -53,6 +56,14 @@ class QueryWalker(RelationWalker):
             self.walk_expression(modifiers, end, env.scope(), env)
         for core_first, core_end in cores:
             self._walk_core(core_first, core_end, env)
+
+    def _without_options(self, first: int, end: int) -> int:
+        """Where the query of a CREATE ends: before ``WITH [NO] DATA`` and ``WITH [LOCAL | CASCADED] CHECK OPTION``."""
+        for words in _OPTIONS:
+            start = end - len(words) - 1
+            if start > first and tuple(self.word(index) for index in range(start, end)) == ("WITH", *words):
+                return start
+        return end
 
     def _walk_with(self, index: int, end: int, env: Environment) -> tuple[int, Environment]:
         """The definitions of a WITH; returns where the query proper begins, and the environment it sees."""

@@ -14,7 +14,9 @@ _NUMBERS = (
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys((name.replace("~", " ") for name in _NUMBERS.split()), "number"),
     **dict.fromkeys(("BOOLEAN", "BOOL"), "boolean"),
-    **dict.fromkeys(("VARCHAR", "TEXT", "CHARACTER VARYING", "CHARACTER", "CHAR", "BPCHAR", "ENUM", "UUID"), "text"),
+    **dict.fromkeys(
+        ("VARCHAR", "TEXT", "CHARACTER VARYING", "CHARACTER", "CHAR", "BPCHAR", "NAME", "ENUM", "UUID"), "text"
+    ),
     "DATE": "date",
     **dict.fromkeys(("TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "DATETIME"), "timestamp"),
     **dict.fromkeys(("TIME", "TIMESTAMP WITHOUT TIME ZONE", "TIME WITHOUT TIME ZONE"), "timestamp"),
@@ -25,8 +27,10 @@ _HINTS = {
     "MAP": "Select the entries you need as columns of their own.",
     "LIST": "Aggregate it to numbers, or encode a list of text with ML.MULTI_HOT_ENCODER in TRANSFORM.",
     "JSON": "Extract the fields you need as columns, as in CAST(x->>'field' AS DOUBLE).",
-    "INTERVAL": "Turn it into a number, as in epoch(x).",
+    "JSONB": "Extract the fields you need as columns, as in CAST(x->>'field' AS double precision).",
+    "INTERVAL": "Turn it into a number, as in extract(epoch FROM x).",
     "BLOB": "Leave it out with OPTIONS (exclude = [...]).",
+    "BYTEA": "Leave it out with OPTIONS (exclude = [...]).",
 }
 _OTHER_HINT = "Cast it to a number, text, date or timestamp, or leave it out with OPTIONS (exclude = [...])."
 

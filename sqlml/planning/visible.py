@@ -84,6 +84,19 @@ def fields_of(expression: str, scope: Scope, *, text_of: TextOf, columns_of: Col
         return []  # it uses what only the whole statement shows: the variable of a lambda, another result column
 
 
+def types_of(
+    expressions: Sequence[str], scope: Scope, *, text_of: TextOf, columns_of: ColumnsOf, call: Span
+) -> list[str]:
+    """The type of each expression; none of them where only the whole statement tells."""
+    source = _source(scope, text_of)
+    query = f"SELECT {', '.join(expressions)}" + (f" FROM {source}" if source else "")
+    try:
+        columns = columns_of(in_scope(query, scope, text_of, call))
+    except EngineError:
+        return []
+    return [column.sql_type for column in columns] if len(columns) == len(expressions) else []
+
+
 def in_scope(query: str, scope: Scope | None, text_of: TextOf, call: Span) -> str:
     """A query that binds as ``query`` does in that scope: with the definitions in sight, and under enclosing relations.
 

@@ -50,15 +50,15 @@ class PostgresServing:
         return SqlFunctions(self._engine, self._store)
 
     def state(self) -> Hashable:
-        """What the catalog says of all its models: whoever changed one, it has another revision."""
+        """What the catalog says of all its models: whoever changed one, it has another revision; and what finds them by name."""
         if not self._engine.relation_exists((CATALOG_SCHEMA, "_models")):
             return None
         table = self._engine.quote(CATALOG_SCHEMA, "_models")
         query = (
-            "SELECT pg_catalog.md5(pg_catalog.string_agg(m.model_id || ':' || m.revision, ',' ORDER BY m.model_id)) "
-            f"FROM {table} AS m"
+            "SELECT pg_catalog.md5(pg_catalog.string_agg(m.model_id || ':' || m.revision, ',' ORDER BY m.model_id)), "
+            f"pg_catalog.current_setting('search_path'), current_user::pg_catalog.text FROM {table} AS m"
         )
-        return str(self._engine.rows(query)[0][0])
+        return self._engine.rows(query)[0]
 
     def model(self, version: VersionRecord) -> Model:
         """Read once in a process, by whichever session has the right to."""

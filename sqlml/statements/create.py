@@ -109,6 +109,9 @@ def _plan(session: Session, transform: Span | None, text: str, query: Query, opt
         raise
 
 
+_OF_MANY_ROWS = ("42803", "42P20")  # aggregates and windows where they cannot stand
+
+
 def _type_of(session: Session, query: str, expression: str) -> str:
     """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
     head, source = "SELECT ", f"(\n{query}\n) AS {session.quote('training data')}"
@@ -124,7 +127,7 @@ def _type_of(session: Session, query: str, expression: str) -> str:
         sql_type = session.columns_of(probe)[0].sql_type
         session.columns_of(f"SELECT * FROM {source} WHERE ({expression}\n) IS NOT NULL")
     except EngineError as error:
-        if "WHERE clause cannot contain" in error.message:
+        if error.sqlstate in _OF_MANY_ROWS or "WHERE clause cannot contain" in error.message:
             raise TransformError(
                 f"{expression} is not computed from one row",
                 hint="Use a preprocessor such as ML.STANDARD_SCALER(x) OVER (), which keeps what it learned from all rows.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from sqlml.catalog.names import place_for_new
 from sqlml.errors import ConflictError, ModelExistsError
 from sqlml.results import LocalResult
 
@@ -23,8 +24,11 @@ FIRST_PAUSE = 0.01  # seconds at most; each further one is twice as long
 
 
 def exists_already(session: Session, statement: CreateModel | ImportModel) -> bool:
-    """Whether there is nothing to do; raises ModelExistsError where the statement says neither OR REPLACE nor IF NOT EXISTS."""
-    model = session.store.find_or_none(statement.name)
+    """Whether there is nothing to do; raises ModelExistsError where the statement says neither OR REPLACE nor IF NOT EXISTS.
+
+    As with tables, a model of that name in another schema of the search path is in nobody's way.
+    """
+    model = session.store.find_at(place_for_new(session.engine, statement.name))
     if model is None or statement.or_replace:
         return False
     if statement.if_not_exists:
@@ -92,7 +96,8 @@ def _store_once(
     session: Session, statement: CreateModel | ImportModel, add: Callable[[], VersionRecord]
 ) -> VersionRecord:
     with session.transaction():
-        if not statement.or_replace and session.store.find_or_none(statement.name) is not None:
+        place = place_for_new(session.engine, statement.name)
+        if not statement.or_replace and session.store.find_at(place) is not None:
             raise ModelExistsError(
                 f'model "{statement.name.parts[-1]}" was created by another session meanwhile',
                 hint="Run the statement again with OR REPLACE to add a version.",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import duckdb
 import pytest
 
 from sqlml.errors import SqlmlError
@@ -33,7 +32,8 @@ CASES = [
     ("CREATE MODEL m TRANSFORM () AS SELECT 1", "()"),
     ("CREATE MODEL m TRANSFORM (a", "(a"),
     ("CREATE MODEL m AS SELECT 'abc", "'abc"),
-    ("CREATE MODEL m AS SELECT a FROM (t", "t"),
+    pytest.param("CREATE MODEL m AS SELECT a FROM (t", "t", marks=pytest.mark.duckdb_only("Postgres reads on to the end")),
+    pytest.param("CREATE MODEL m AS SELECT a FROM (t", "", marks=pytest.mark.postgres_only("DuckDB stops before the end")),
     ("CREATE MODEL m AS SELECT a FRM t", "t"),
     ("CREATE MODEL m AS SELECT FROM WHERE", "WHERE"),
     ("CREATE MODEL m OPTIONS (input_label_cols = ['y']) AS SELECT a, , y FROM t", ","),
@@ -98,16 +98,11 @@ def test_the_place_where_reading_stops(sql, word, shared, refuse):
 
 
 @pytest.mark.parametrize(("sql", "word"), CASES)
-def test_a_broken_statement_stops_a_script_where_it_stands(sql, word, con):
+def test_a_broken_statement_stops_a_script_where_it_stands(sql, word, shared, door):
     """Statements in front of it have run, those behind it have not, and the caret is in the text of all of them."""
-    script = f"CREATE TABLE before_ AS SELECT 1 AS a;\n\n{sql};\nCREATE TABLE after_ AS SELECT 1 AS a"
-    with pytest.raises((SqlmlError, duckdb.Error)) as caught:
-        con.execute(script)
+    script = f"CREATE OR REPLACE VIEW before_ AS SELECT 1 AS a;\n\n{sql};\nCREATE TABLE after_ AS SELECT 1 AS a"
+    with pytest.raises((SqlmlError, door.errors["any"])) as caught:
+        shared.execute(script)
     assert getattr(caught.value, "sqlstate", "42601") == "42601"
-    tables = {
-        name
-        for (name,) in con.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE table_name LIKE '%\\_' ESCAPE '\\'"
-        ).fetchall()
-    }
-    assert "after_" not in tables
+    names = shared.execute("SELECT table_name FROM information_schema.tables WHERE table_name = 'after_'").fetchall()
+    assert names == []

@@ -26,11 +26,11 @@ UPDATE churn SET segment = CASE WHEN tenure < 15 THEN 'new' WHEN charges > 60 TH
 """
 
 MODELS = """
-CREATE MODEL churned OPTIONS (input_label_cols = ['left_us'], max_iterations = 20)
+CREATE MODEL churned OPTIONS (input_label_cols = ['left_us'], max_iterations = 20, num_threads = 1)
     AS SELECT tenure, charges, plan, senior, since, left_us FROM churn;
-CREATE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 20)
+CREATE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 20, num_threads = 1)
     AS SELECT tenure, charges, plan, senior, value FROM churn;
-CREATE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 10)
+CREATE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 10, num_threads = 1)
     AS SELECT tenure, charges, plan, segment FROM churn;
 """
 
@@ -87,6 +87,17 @@ def reader(door, trained):
     with sqlml.connect(address) as connection:
         yield connection
     door.drop(address)
+
+
+@pytest.fixture
+def give(door):
+    """``give(con, name, frame)`` makes a table of a data frame, by the way of the engine."""
+
+    def make(connection, name, frame):
+        with connection._session.engine.lending(frame) as lent:
+            connection.execute(f"CREATE TABLE {name} AS SELECT * FROM {lent}")
+
+    return make
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ from sqlml.errors import (
     UnknownModelError,
 )
 
-WORTH = "OPTIONS (input_label_cols = ['value'], max_iterations = 5) AS SELECT tenure, charges, plan, senior, value FROM churn"
+WORTH = "OPTIONS (input_label_cols = ['value'], max_iterations = 5, num_threads = 1) AS SELECT tenure, charges, plan, senior, value FROM churn"
 
 
 def hash_of(con, name):

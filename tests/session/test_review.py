@@ -9,14 +9,17 @@ import pytest
 
 from sqlml.errors import DuplicateColumnError, EngineError
 
-OPTIONS = "OPTIONS (input_label_cols = ['y'], max_iterations = 3, data_split_method = 'no_split')"
+duckdb_only = pytest.mark.duckdb_only
+OPTIONS = "OPTIONS (input_label_cols = ['y'], max_iterations = 3, num_threads = 1, data_split_method = 'no_split')"
 SUM = "SELECT sum(PREDICT(m, *)) FROM t"
 
 
 @pytest.fixture
 def line(empty):
     """A table and the model m of a rising line."""
-    empty.execute("CREATE TABLE t AS SELECT i::DOUBLE AS x, (hash(i) % 10)::DOUBLE AS z FROM range(400) r(i)")
+    empty.execute(
+        "CREATE TABLE t AS SELECT i::FLOAT8 AS x, (i * 7 % 10)::FLOAT8 AS z FROM generate_series(0, 399) r(i)"
+    )
     empty.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, z, 2 * x AS y FROM t")
     return empty
 
@@ -29,51 +32,80 @@ def fall(line):
     )
 
 
-def test_a_text_run_in_an_old_snapshot_sees_the_new_version_after_it(line, fall):
-    other = line.cursor()
-    other.execute("BEGIN")
-    before = other.execute(SUM).fetchone()
-    fall()
-    assert other.execute(SUM).fetchone() == before
-    other.execute("COMMIT")
-    assert other.execute(SUM).fetchone() == line.execute(SUM).fetchone() != before
+@pytest.fixture
+def plain(line, door):
+    """Another connection to the same database, without sqlml."""
+    if door.name == "duckdb":
+        yield line.engine_connection.cursor()
+        return
+    with door.plain(line.engine_connection.info.dsn) as connection:
+        yield connection
 
 
-def test_a_commit_is_published_though_a_later_statement_of_its_text_fails(line, fall):
+def test_a_text_run_in_an_old_snapshot_sees_the_new_version_after_it(line, fall, door):
+    with line.cursor() as other:
+        other.execute({"duckdb": "BEGIN", "postgres": "BEGIN ISOLATION LEVEL REPEATABLE READ"}[door.name])
+        before = other.execute(SUM).fetchone()
+        fall()
+        assert other.execute(SUM).fetchone() == before
+        other.execute("COMMIT")
+        assert other.execute(SUM).fetchone() == line.execute(SUM).fetchone() != before
+
+
+@pytest.mark.postgres_only("DuckDB has one isolation level")
+def test_a_transaction_that_reads_what_is_committed_sees_the_new_version_at_once(line, fall):
+    with line.cursor() as other:
+        other.execute("BEGIN")
+        before = other.execute(SUM).fetchone()
+        fall()
+        assert other.execute(SUM).fetchone() == line.execute(SUM).fetchone() != before
+        other.execute("COMMIT")
+
+
+def test_a_commit_is_published_though_a_later_statement_of_its_text_fails(line, fall, plain):
+    line.execute(f"CREATE VIEW v AS {SUM}")
     line.execute("BEGIN")
     fall()
     with pytest.raises(Exception, match="too late"):
-        line.execute("COMMIT; SELECT error('too late')")
-    plain = line.engine_connection.cursor()
-    assert plain.execute("SELECT sum(ml_predict('m', t)) FROM t").fetchone() == line.execute(SUM).fetchone()
+        line.execute("COMMIT; SELECT CAST('too late' AS INTEGER)")
+    assert plain.execute("TABLE v").fetchone() == line.execute(SUM).fetchone()
 
 
-def test_a_commit_on_the_engines_own_connection_is_published_by_the_next_statement(line, fall):
+def test_a_commit_on_the_engines_own_connection_is_published_by_the_next_statement(line, fall, plain):
+    line.execute(f"CREATE VIEW v AS {SUM}")
     line.execute("BEGIN")
     fall()
     line.engine_connection.commit()
     here = line.execute(SUM).fetchone()
     assert here[0] < 0
-    assert line.cursor().execute("SELECT sum(ml_predict('m', t)) FROM t").fetchone() == here
+    assert plain.execute("TABLE v").fetchone() == here
 
 
+@duckdb_only("a server takes parameters for a single statement")
 @pytest.mark.parametrize("first", ["ATTACH ':memory:' AS other", "COMMIT", "SELECT '; COMMIT'"])
-def test_a_text_gives_the_result_of_its_last_statement(line, fall, first):
+def test_a_text_gives_the_result_of_its_last_statement_with_its_parameters(line, fall, first):
     line.execute("BEGIN")
     if not first.startswith("ATTACH"):
         fall()
     assert line.execute(f"{first}; SELECT '; COMMIT', $1", [42]).fetchall() == [("; COMMIT", 42)]
 
 
+@pytest.mark.parametrize("first", ["COMMIT", "SELECT '; COMMIT'", "CREATE TABLE u AS SELECT 1 AS a"])
+def test_a_text_gives_the_result_of_its_last_statement(line, fall, first):
+    line.execute("BEGIN")
+    fall()
+    assert line.execute(f"{first}; SELECT '; COMMIT', 42").fetchall() == [("; COMMIT", 42)]
+
+
 def test_an_interrupt_ends_a_statement_that_ran_before(line):
     line.execute("CREATE TABLE many AS SELECT 1 AS i")
-    text = "SELECT sum(PREDICT(m, t.*) + s) FROM t, (SELECT max(sqrt(a.i * b.i)) AS s FROM many a, many b)"
+    text = "SELECT sum(PREDICT(m, t.*) + s) FROM t, (SELECT max(sqrt(a.i * b.i)) AS s FROM many a, many b) q"
     line.execute(text).fetchall()
-    line.execute("INSERT INTO many SELECT i FROM range(60000) r(i)")
+    line.execute("INSERT INTO many SELECT i FROM generate_series(1, 60000) r(i)")
     stop = threading.Timer(0.3, line.interrupt)
     stop.start()
     started = time.monotonic()
-    with pytest.raises(EngineError, match="Interrupted"):
+    with pytest.raises(EngineError, match=r"Interrupted|canceling statement due to user request"):
         line.execute(text).fetchall()
     stop.join()
     assert time.monotonic() - started < 3
@@ -82,7 +114,7 @@ def test_an_interrupt_ends_a_statement_that_ran_before(line):
 def test_an_error_of_a_statement_that_ran_before_is_told_in_the_users_words(line):
     line.execute(SUM).fetchall()
     line.execute("BEGIN; ALTER TABLE t DROP COLUMN z")
-    with pytest.raises(EngineError, match='"z"') as caught:
+    with pytest.raises(EngineError, match=r'"z"|\bt\.z\b') as caught:
         line.execute(SUM)
     assert caught.value.text == SUM
     assert "__sqlml" not in str(caught.value)
@@ -90,6 +122,7 @@ def test_an_error_of_a_statement_that_ran_before_is_told_in_the_users_words(line
     assert line.execute(SUM).fetchone()[0] > 0
 
 
+@duckdb_only('Postgres tells "X" from x')
 def test_columns_joined_by_using_are_merged_though_their_case_differs(line):
     line.execute('CREATE TABLE l ("X" DOUBLE); INSERT INTO l VALUES (1), (2)')
     line.execute("CREATE TABLE r (x DOUBLE, z DOUBLE); INSERT INTO r VALUES (2, 5), (300, 6)")
@@ -100,6 +133,7 @@ def test_columns_joined_by_using_are_merged_though_their_case_differs(line):
     )
 
 
+@duckdb_only("a connection to Postgres knows one database")
 @pytest.mark.parametrize(
     ("make", "read"),
     [
@@ -118,19 +152,6 @@ def test_stored_texts_keep_to_the_model_of_their_own_database(line, make, read):
     assert here[0] < 0
 
 
-def test_a_view_of_a_renamed_file_finds_its_model(tmp_path):
-    import sqlml
-
-    with sqlml.connect(tmp_path / "before.duckdb") as con:
-        con.execute("CREATE TABLE t AS SELECT i::DOUBLE AS x FROM range(100) r(i)")
-        con.execute(f"CREATE MODEL m {OPTIONS} AS SELECT x, 2 * x AS y FROM t")
-        con.execute(f"CREATE VIEW v AS {SUM}")
-        expected = con.execute(SUM).fetchone()
-    (tmp_path / "before.duckdb").rename(tmp_path / "after.duckdb")
-    with sqlml.connect(tmp_path / "after.duckdb") as con:
-        assert con.execute("SELECT * FROM v").fetchone() == expected
-
-
 def test_a_prepared_call_of_constants_uses_the_version_of_each_execute(line, fall):
     line.execute("PREPARE p AS SELECT PREDICT(m, 300.0 AS x, 1.0 AS z)")
     assert line.execute("EXECUTE p").fetchone()[0] > 0
@@ -138,7 +159,15 @@ def test_a_prepared_call_of_constants_uses_the_version_of_each_execute(line, fal
     assert line.execute("EXECUTE p").fetchone()[0] < 0
 
 
-@pytest.mark.parametrize("rows", ["FROM t;", "SELECT * FROM t -- all of it", "SELECT * FROM t; \n"])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        pytest.param("FROM t;", marks=duckdb_only("Postgres has no FROM before SELECT")),
+        "TABLE t;",
+        "SELECT * FROM t -- all of it",
+        "SELECT * FROM t; \n",
+    ],
+)
 def test_a_handle_takes_queries_that_end_in_a_semicolon_or_comment(line, rows):
     assert line.model("m").predict(rows).num_rows == 400
 
@@ -151,22 +180,23 @@ def test_a_model_of_any_name_can_be_listed_handled_and_stored_in_a_view(line, na
     assert line.model(listed).predict("t").num_rows == 400
     assert line.model(quoted + "@1").versions.num_rows == 1
     line.execute(f"CREATE VIEW v AS SELECT sum(PREDICT({quoted}, *)) FROM t")
-    assert line.execute("FROM v").fetchone()[0] < 0
+    assert line.execute("TABLE v").fetchone()[0] < 0
 
 
 @pytest.mark.parametrize(
     ("classes", "labels"),
     [
-        ("(x > 200)::INTEGER", "0.7::DOUBLE"),
+        ("(x > 200)::INTEGER", "0.7::FLOAT8"),
         ("(x > 200)::INTEGER", "99999999999"),
         ("(x > 200)::INTEGER", "'zzz'"),
-        ("(CASE WHEN x > 200 THEN 'a' ELSE 'b' END)::ENUM('a', 'b')", "'zzz'"),
+        ("(CASE WHEN x > 200 THEN 'a' ELSE 'b' END)::ab", "'zzz'"),
         ("DATE '2024-01-01' + (x > 200)::INTEGER", "TIMESTAMP '2024-01-01 12:00:00'"),
     ],
 )
 def test_a_label_that_is_none_of_the_classes_is_an_error_of_the_model(line, classes, labels):
+    line.execute("CREATE TYPE ab AS ENUM ('a', 'b')")
     line.execute(
-        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2) "
+        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2, num_threads = 1) "
         f"AS SELECT x, {classes} AS y FROM t"
     )
     assert line.execute(f"SELECT accuracy FROM ML.EVALUATE(MODEL c, (SELECT x, {labels} AS y FROM t))").fetchone() == (
@@ -177,13 +207,14 @@ def test_a_label_that_is_none_of_the_classes_is_an_error_of_the_model(line, clas
 @pytest.mark.parametrize(("column", "flat"), [("predicted_y_probs", "FALSE"), ("PREDICTED_Y_PROB_1", "TRUE")])
 def test_an_input_called_like_a_probability_is_refused(line, column, flat):
     line.execute(
-        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2) "
+        "CREATE MODEL c OPTIONS (model_type = 'BOOSTED_TREE_CLASSIFIER', input_label_cols = ['y'], max_iterations = 2, num_threads = 1) "
         "AS SELECT x, (x > 200)::INTEGER AS y FROM t"
     )
     with pytest.raises(DuplicateColumnError, match="already has a column"):
-        line.execute(f"FROM ML.PREDICT(MODEL c, (SELECT x, 7 AS {column} FROM t), STRUCT({flat} AS flat))")
+        line.execute(f"SELECT * FROM ML.PREDICT(MODEL c, (SELECT x, 7 AS {column} FROM t), STRUCT({flat} AS flat))")
 
 
+@duckdb_only("a connection to Postgres knows one database")
 def test_a_view_of_a_database_attached_under_another_name_never_uses_another_model(line, tmp_path):
     import sqlml
 
@@ -199,6 +230,7 @@ def test_a_view_of_a_database_attached_under_another_name_never_uses_another_mod
     assert line.execute("FROM b.v").fetchone() == expected
 
 
+@duckdb_only("the plain function of Postgres takes its rows otherwise")
 @pytest.mark.parametrize(
     "text",
     [
@@ -214,8 +246,15 @@ def test_a_row_given_as_one_value_scores_as_on_a_plain_connection(line, text):
 @pytest.mark.parametrize(
     "text",
     [
-        "SELECT list_transform([299.0], lambda v: PREDICT(one, v + 1))[1]",
-        "SELECT 299 AS v, PREDICT(one, v + 1) AS p",
+        pytest.param(
+            "SELECT list_transform([299.0], lambda v: PREDICT(one, v + 1))[1]",
+            marks=duckdb_only("Postgres has no lambdas"),
+        ),
+        pytest.param(
+            "SELECT 299 AS v, PREDICT(one, v + 1) AS p",
+            marks=duckdb_only("columns of a SELECT are not in its own sight"),
+        ),
+        "SELECT v, PREDICT(one, v + 1) AS p FROM (SELECT 299 AS v) q",
         "SELECT PREDICT(one, $1)",
         "SELECT PREDICT(one, max(x) - 99) FROM t",
     ],

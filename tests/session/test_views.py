@@ -15,7 +15,7 @@ native_only = pytest.mark.skipif(
     os.environ.get("SQLML_SCORER") == "arrow",
     reason="a Python function knows no plain connection before a session, no own type, and no transaction",
 )
-RETRAIN = """CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 3)
+RETRAIN = """CREATE OR REPLACE MODEL worth OPTIONS (input_label_cols = ['value'], max_iterations = 3, num_threads = 1)
     AS SELECT tenure, charges, plan, senior, value FROM churn"""
 
 
@@ -111,7 +111,7 @@ def test_rebuild_views_takes_them_along(con):
 def test_a_new_class_does_not_slip_into_a_view(con, door):
     con.execute("CREATE VIEW kinds AS SELECT * FROM ML.PREDICT(MODEL kind, TABLE churn)")
     con.execute(
-        "CREATE OR REPLACE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 3) AS "
+        "CREATE OR REPLACE MODEL kind OPTIONS (input_label_cols = ['segment'], max_iterations = 3, num_threads = 1) AS "
         "SELECT tenure, charges, plan, CASE WHEN id % 2 = 0 THEN 'another' ELSE segment END AS segment FROM churn"
     )
     label = {
