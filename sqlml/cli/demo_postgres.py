@@ -61,11 +61,15 @@ def load_flights(connection: Any) -> None:
             columns = reader.execute("DESCRIBE FROM read_csv(?, nullstr = 'NA')", [str(path)]).fetchall()
             listed = ", ".join(f'"{name}" {postgres_type(kind)}' for name, kind, *_ in columns)
             connection.execute(f"CREATE TABLE {table} ({listed})")
-            statement = f"COPY {table} FROM STDIN (FORMAT csv, HEADER, NULL 'NA')"
-            with connection.cursor().copy(statement) as copy, path.open("rb") as file:
-                while data := file.read(COPY_BYTES):
-                    copy.write(data)
+            _copy(connection, table, path)
             connection.execute(f"ANALYZE {table}")
+
+
+def _copy(connection: Any, table: str, path: Path) -> None:
+    statement = f"COPY {table} FROM STDIN (FORMAT csv, HEADER, NULL 'NA')"
+    with connection.cursor().copy(statement) as copy, path.open("rb") as file:
+        while data := file.read(COPY_BYTES):
+            copy.write(data)
 
 
 def _read_back(dsn: str, out: TextIO) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from sqlml.planning.scoring import Scored, class_literal, literal
+from sqlml.planning.scoring import Scored, class_literal, constant
 from udfs.model import Label
 
 CLIP = "1e-15::DOUBLE"
@@ -161,16 +161,3 @@ def values_sql(
     if not rows:
         body = "(" + ", ".join(["NULL"] * len(columns)) + ")"
     return f"(SELECT {selection} FROM (VALUES {body}) AS __v({aliases}){'' if rows else ' WHERE FALSE'})"
-
-
-def constant(value: object) -> str:
-    """A Python value as an SQL constant; doubles keep every bit."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float):
-        return f"CAST('{value!r}' AS DOUBLE)"
-    if isinstance(value, int):
-        return str(value)
-    return literal(str(value))

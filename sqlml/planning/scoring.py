@@ -66,6 +66,19 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def constant(value: object, double: str = "DOUBLE") -> str:
+    """A Python value as an SQL constant; doubles, by the engine's name of the type, keep every bit."""
+    if value is None:
+        return "NULL"
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        return f"CAST('{value!r}' AS {double})"
+    if isinstance(value, int):
+        return str(value)
+    return literal(str(value))
+
+
 def _typed_parameter(sql: str, kind: Kind) -> str:
     """A bare parameter or NULL has no type of its own, and a function that takes anything cannot lend it one."""
     bare = sql.strip("() ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqlml.engines.type_names import postgres_type
-from sqlml.planning.scoring import literal
+from sqlml.planning import scoring
 
 SCHEMA = '"sqlml"'
 
@@ -29,16 +29,8 @@ def array(items: Sequence[str], sql_type: str) -> str:
 
 
 def constant(value: object) -> str:
-    """A Python value as an SQL constant; doubles keep every bit."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return str(value).upper()
-    if isinstance(value, float):
-        return f"CAST('{value!r}' AS double precision)"
-    if isinstance(value, int):
-        return str(value)
-    return literal(str(value))
+    """A Python value as an SQL constant."""
+    return scoring.constant(value, "double precision")
 
 
 def values_sql(
