@@ -72,7 +72,8 @@ class Rows:
         if self._kept is not None:
             yield from self._kept
         elif self._spool is not None:
-            with pa.memory_map(str(self._spool)) as file, pa.ipc.open_stream(file) as reader:
+            # Read and not mapped: what is mapped counts as this process's memory, all of the table in the end.
+            with pa.OSFile(str(self._spool), "rb") as file, pa.ipc.open_stream(file) as reader:
                 yield from reader
         else:
             yield from self._engine.stream(self._sql, BATCH_ROWS)

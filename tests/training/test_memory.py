@@ -100,3 +100,56 @@ def test_training_keeps_to_the_estimate():
     found = json.loads(run.stdout.splitlines()[-1])  # below DuckDB's progress on a busy machine
     assert 0 < found["peak"] < found["estimate"]
     assert found["peak"] < 150e6
+
+
+LARGER_THAN_MEMORY = """
+import json
+import sys
+from pathlib import Path
+
+import duckdb
+
+from sqlml.engines.duckdb import DuckDBEngine
+from sqlml.language.statements import Option, Span
+from sqlml.planning.features import plan_features
+from sqlml.planning.options import parse_options
+from sqlml.training.train import TrainingSource, train
+
+columns, rows, limit = map(int, sys.argv[1:])
+connection = duckdb.connect()
+connection.execute(f"SET memory_limit = '{limit}B'")
+connection.execute("SET threads = 1")
+engine = DuckDBEngine(connection)
+numbers = ", ".join(f"hash(i * {columns} + {k}) / 1.8e19 AS x{k}" for k in range(columns))
+
+def run(count):
+    query = f"SELECT {numbers}, x0 + x1 * x2 > 0.8 AS y FROM range({count}) AS r(i)"
+    given = {"label": "y", "max_iterations": 2, "num_threads": 1, "data_split_method": "no_split"}
+    options = parse_options([Option(key, value, Span(0, 0)) for key, value in given.items()])
+    version = train(engine, TrainingSource(query), options, plan_features(engine.columns(query), label="y"))
+    return version.training_info["training_rows"]
+
+def status(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(name))
+
+run(1000)
+idle = status("VmRSS")
+Path("/proc/self/clear_refs").write_text("5")
+trained = run(rows)
+print(json.dumps({"peak": status("VmHWM") - idle, "rows": trained}))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+def test_training_keeps_to_the_budget_where_rows_are_spooled():
+    """Rows that come in no order, so that they are spooled, and read from the spool a second time."""
+    columns, rows, limit = 200, 800_000, 512 << 20  # 1.28 GB of doubles, 160 MB of bins
+    arguments = [str(number) for number in (columns, rows, limit)]
+    run = subprocess.run(
+        [sys.executable, "-c", LARGER_THAN_MEMORY, *arguments], capture_output=True, text=True, check=True
+    )
+    found = json.loads(run.stdout)
+    assert found["rows"] == rows
+    assert 0 < found["peak"] < 1.1 * columns * rows + 64 * rows + limit + (150 << 20)
