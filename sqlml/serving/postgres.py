@@ -42,6 +42,7 @@ class PostgresServing:
         self._installed: str | None = None
         self._given: list[Given] = []
         self._tables = 0
+        self._has_catalog = False  # seen once, it is not asked for again
 
     @cached_property
     def _functions(self) -> SqlFunctions:
@@ -51,8 +52,10 @@ class PostgresServing:
 
     def state(self) -> Hashable:
         """What the catalog says of all its models: whoever changed one, it has another revision; and what finds them by name."""
-        if not self._engine.relation_exists((CATALOG_SCHEMA, "_models")):
-            return None
+        if not self._has_catalog:
+            self._has_catalog = self._engine.relation_exists((CATALOG_SCHEMA, "_models"))
+            if not self._has_catalog:
+                return None
         table = self._engine.quote(CATALOG_SCHEMA, "_models")
         query = (
             "SELECT pg_catalog.md5(pg_catalog.string_agg(m.model_id || ':' || m.revision, ',' ORDER BY m.model_id)), "
