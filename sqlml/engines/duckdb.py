@@ -356,6 +356,10 @@ class DuckDBEngine:
         """A quoted, qualified identifier."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts)
 
+    def sort_key(self, column: str, sql_type: str) -> str:
+        """DuckDB's order of texts is that of their bytes, unless a setting says otherwise."""
+        return f"{column} COLLATE C" if sql_type == "VARCHAR" else column
+
     def quote_schema(self, database: str, schema: str) -> str:
         """A schema's name with its database."""
         return self.quote(database, schema)

@@ -175,6 +175,9 @@ class Engine(Protocol):
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier."""
 
+    def sort_key(self, column: str, sql_type: str) -> str:
+        """What to sort by so that the order of texts is that of their bytes, whatever the database's collation."""
+
     def quote_schema(self, database: str, schema: str) -> str:
         """A schema's name, qualified where there are databases to tell apart."""
 

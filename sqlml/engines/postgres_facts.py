@@ -12,6 +12,7 @@ from sqlml.engines.engine import Result
 from sqlml.errors import EngineError
 
 _PARAMETER = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"|\?")
+_COLLATED = ("text", "character varying", "character", "name", "citext")
 _MEMORY_SHARE = 0.8  # of the machine's, which the database does not know
 
 
@@ -166,6 +167,13 @@ class PostgresFacts:
     def quote(self, *parts: str) -> str:
         """A quoted, qualified identifier; the database goes without saying."""
         return ".".join('"' + part.replace('"', '""') + '"' for part in parts[-2:])
+
+    def sort_key(self, column: str, sql_type: str) -> str:
+        """Texts by their bytes; what has no order of its own, such as json, by its text."""
+        name = sql_type.partition("(")[0]
+        if name in _COLLATED:
+            return f'{column} COLLATE "C"'
+        return f'{column}::pg_catalog.text COLLATE "C"' if name in ("json", "xml", "point") else column
 
     def quote_schema(self, database: str, schema: str) -> str:
         """A schema's name: there is one database."""

@@ -157,8 +157,9 @@ def _plan_reading(engine: Engine, source: TrainingSource, options: TrainingOptio
     columns = tuple(engine.columns(sql))
     volatile, ordered = engine.is_volatile(sql), engine.keeps_row_order(sql)
     if not volatile and not ordered and _sorts(engine, source, options):
-        places = ", ".join(str(place + 1) for place in range(len(columns)))
-        sql = f"SELECT * FROM ({sql}) AS {engine.quote('sorted')} ORDER BY {places}"
+        names = [f"c{place}" for place in range(len(columns))]  # an argument and a computed label may share one
+        keys = ", ".join(engine.sort_key(name, c.sql_type) for name, c in zip(names, columns, strict=True))
+        sql = f"SELECT * FROM ({sql}) AS sorted_rows({', '.join(names)}) ORDER BY {keys}"
         return _Reading(sql, columns, repeatable=False, reproducible=True)
     return _Reading(sql, columns, repeatable=ordered and not volatile, reproducible=ordered and not volatile)
 
