@@ -22,7 +22,7 @@ demo-postgres: $(VENV)/installed-demo,postgres
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
-	SQLML_SCORER=arrow $(BIN)/python -m pytest tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
+	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

@@ -72,7 +72,7 @@ LABELS = [
 QUERIES = [
     (query("SELECT y FROM t"), "22000", "no column to use as a feature", "SELECT", "at least one column"),
     (query("SELECT a, a, y FROM t"), "42701", 'two columns called "a"', "a, y", "Rename one with AS"),
-    (query("SELECT a, b AS \"A\", y FROM t"), "42701", 'two columns called "A"', '"A", y', "Rename one with AS"),
+    (query('SELECT a, b AS "A", y FROM t'), "42701", 'two columns called "A"', '"A", y', "Rename one with AS"),
     (query("SELECT * FROM t JOIN other ON t.id = other.id"), "42701", "two columns called", "", "EXCLUDE"),
     (query("SELECT a, l, y FROM t"), "42804", 'column "l" of type BIGINT[] cannot be a feature', "l, y", "MULTI_HOT_ENCODER"),
     pytest.param(query("SELECT a, st, y FROM t"), "42804", 'column "st" of type STRUCT', "st, y", "Select its fields", marks=duckdb_only("rows have types of their own names")),

@@ -147,7 +147,6 @@ def test_bad_paths_and_options(con, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-
 def test_a_pipe_stays_a_pipe(con, tmp_path):
     """A device is no file to be replaced: as root that would be /dev/null for everybody."""
     pipe, written = tmp_path / "pipe", []
