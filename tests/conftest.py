@@ -147,7 +147,7 @@ class PostgresDoor:
         return psycopg.connect(address, autocommit=True)
 
     def fill(self, address, rows, tables):
-        types = {"DOUBLE": "FLOAT8", "VARCHAR": "TEXT"}
+        types = {"DOUBLE": "FLOAT8", "VARCHAR": "TEXT", "VARCHAR[]": "TEXT[]"}
         with self.plain(address) as con:
             for name in tables:
                 columns = [(column, kind) for column, kind, *_ in rows.execute(f"DESCRIBE {name}").fetchall()]

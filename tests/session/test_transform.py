@@ -17,6 +17,7 @@ SELECT i AS id, CASE WHEN i % 11 <> 0 THEN (i * 37 % 101) / 4.0::DOUBLE END AS b
        (i * 37 % 101) * 0.3 + (i * 7 % 23) + i % 4 + length(txt) AS y
 FROM range(500) r(i)
 """
+not_yet_on_postgres = pytest.mark.not_yet_on_postgres
 OPTIONS = "OPTIONS (input_label_cols = ['y'], max_iterations = 10, num_threads = 1, data_split_method = 'no_split')"
 
 # Items of TRANSFORM, the same features in plain SQL over the training table, the raw columns they need.
@@ -63,26 +64,56 @@ CASES = {
         ["b", "a", "s", "ts", "f"],
     ),
     "engine_bound": (
-        "levenshtein(txt, coalesce(s, '')) AS v, strftime(ts, '%H')::INTEGER AS h, upper(s) AS u, a",
-        ["levenshtein(txt, coalesce(s, ''))", "hour(ts)", "upper(s)", "a"],
+        "strlen(md5(txt || coalesce(s, ''))) + ascii(md5(txt)) AS v, strftime(ts, '%H')::INTEGER AS h, upper(s) AS u, a",
+        ["32 + ascii(md5(txt))", "hour(ts)", "upper(s)", "a"],
         ["a", "s", "txt", "ts"],
     ),
     "star_except": ("* EXCEPT (id, tags, ts, txt, y)", ["b", "a", "s", "f::INT"], ["b", "a", "s", "f"]),
-    "star_replace": ("* EXCEPT (id, tags, ts, txt) REPLACE (a / 2 AS a, lower(s) AS s)", ["b", "a / 2", "lower(s)", "f::INT"], ["b", "a", "s", "f"]),
+    "star_replace": ("* EXCEPT (id, tags, ts, txt) REPLACE (a / 2.0 AS a, lower(s) AS s)", ["b", "a / 2.0", "lower(s)", "f::INT"], ["b", "a", "s", "f"]),
 }  # fmt: skip
 
 
+# What DuckDB calls otherwise.
+IN_POSTGRES = {
+    "engine_bound": "octet_length(md5(txt || coalesce(s, ''))) + ascii(md5(txt)) AS v, to_char(ts, 'HH24')::INTEGER AS h, upper(s) AS u, a",
+}
+
+
+@pytest.fixture(scope="module")
+def plain_sql():
+    """A DuckDB with the same rows, which computes the features that are wanted on any engine."""
+    with duckdb.connect() as con:
+        con.execute(ROWS)
+        yield con
+
+
 @pytest.fixture
-def rows(empty):
-    empty.execute(ROWS)
+def rows(empty, door, address, plain_sql):
+    if door.name == "duckdb":
+        empty.execute(ROWS)
+    else:
+        door.fill(address, plain_sql, ["rows_"])
     return empty
 
 
-def matrix(con, expressions, features):
+@pytest.fixture
+def case(door):
+    """``case(name)``: the items in the words of the engine, the features that are wanted, the inputs."""
+
+    def find(name):
+        items, oracle, inputs = CASES[name]
+        if door.name == "postgres":
+            items = IN_POSTGRES.get(name, items).replace("string_split", "string_to_array")
+        return items, oracle, inputs
+
+    return find
+
+
+def matrix(plain_sql, expressions, features):
     """Features in plain SQL as LightGBM takes them: categories by their place among the model's levels."""
-    table = con.execute(
+    table = plain_sql.sql(
         f"SELECT {', '.join(f'({e}) AS c{i}' for i, e in enumerate(expressions))} FROM rows_ ORDER BY id"
-    ).arrow()
+    ).to_arrow_table()
     columns = []
     for column, feature in zip(table.columns, features, strict=True):
         values = column.to_pylist()
@@ -94,11 +125,11 @@ def matrix(con, expressions, features):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_scores_are_lightgbms_on_the_transformed_columns(name, rows, booster):
-    items, oracle, inputs = CASES[name]
+def test_scores_are_lightgbms_on_the_transformed_columns(name, rows, booster, case, plain_sql):
+    items, oracle, inputs = case(name)
     rows.execute(f"CREATE MODEL m TRANSFORM ({items}, y) {OPTIONS} AS TABLE rows_")
     trees, model = booster(rows, "m")
-    expected = trees.predict(matrix(rows, oracle, model.features))
+    expected = trees.predict(matrix(plain_sql, oracle, model.features))
     assert len(set(expected)) > 1
     assert [item.name for item in model.inputs] == inputs
 
@@ -106,7 +137,7 @@ def test_scores_are_lightgbms_on_the_transformed_columns(name, rows, booster):
     doors = {
         "scalar": "SELECT PREDICT(m, *) FROM rows_ ORDER BY id",
         "columns": f"SELECT PREDICT(m, {raw}) FROM rows_ ORDER BY id",
-        "raw columns only": f"SELECT PREDICT(m, *) FROM (SELECT {raw}, id FROM rows_) ORDER BY id",
+        "raw columns only": f"SELECT PREDICT(m, *) FROM (SELECT {raw}, id FROM rows_) q ORDER BY id",
         "table": f"SELECT predicted_y FROM ML.PREDICT(MODEL m, (SELECT {raw}, id FROM rows_)) ORDER BY id",
         "no keyword": "SELECT ml_predict('m', rows_) FROM rows_ ORDER BY id",
     }
@@ -115,18 +146,18 @@ def test_scores_are_lightgbms_on_the_transformed_columns(name, rows, booster):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_ml_transform_gives_the_features(name, rows, booster):
-    items, oracle, inputs = CASES[name]
+def test_ml_transform_gives_the_features(name, rows, booster, case, plain_sql):
+    items, oracle, inputs = case(name)
     rows.execute(f"CREATE MODEL m TRANSFORM ({items}, y) {OPTIONS} AS TABLE rows_")
     _, model = booster(rows, "m")
     rows.execute(
         f"CREATE TABLE features AS SELECT * FROM ML.TRANSFORM(MODEL m, (SELECT {', '.join(inputs)} FROM rows_ ORDER BY id))"
     )
-    found = rows.execute("FROM features").arrow()
+    found = rows.execute("TABLE features").arrow()
     assert found.schema.names == [feature.name for feature in model.features]
-    wanted = rows.execute(
+    wanted = plain_sql.sql(
         f"SELECT {', '.join(f'({e}) AS c{i}' for i, e in enumerate(oracle))} FROM rows_ ORDER BY id"
-    ).arrow()
+    ).to_arrow_table()
     for feature, got, expected in zip(model.features, found.columns, wanted.columns, strict=True):
         pairs = zip(got.to_pylist(), expected.to_pylist(), strict=True)
         if feature.categorical:
@@ -142,7 +173,9 @@ def test_ml_transform_gives_the_features(name, rows, booster):
     [
         ("ML.BUCKETIZE(b, [5, 10, 20]) AS v", ["b"]),
         ("ML.QUANTILE_BUCKETIZE(b, 4) OVER () AS v", ["b"]),
-        ("ML.HASH_BUCKETIZE(s, 10) AS v", ["s"]),
+        pytest.param(
+            "ML.HASH_BUCKETIZE(s, 10) AS v", ["s"], marks=not_yet_on_postgres("SQL alone has not the hash of BigQuery")
+        ),
         ("ML.TARGET_ENCODER(s) OVER () AS v", ["s"]),
     ],
 )
@@ -168,15 +201,15 @@ def test_what_was_learned_in_training_is_applied_to_other_rows(rows, booster):
 
 
 def test_engine_bound_models_in_views_prepared_statements_and_joins(rows, tmp_path):
-    rows.execute(f"CREATE MODEL m TRANSFORM (levenshtein(txt, s) AS v, a + 1 AS w, y) {OPTIONS} AS TABLE rows_")
+    rows.execute(f"CREATE MODEL m TRANSFORM (ascii(md5(txt || s)) AS v, a + 1 AS w, y) {OPTIONS} AS TABLE rows_")
     expected = rows.execute("SELECT sum(PREDICT(m, *)) FROM rows_").fetchone()
     rows.execute("CREATE VIEW scored AS SELECT PREDICT(m, *) AS p FROM rows_")
     assert rows.execute("SELECT sum(p) FROM scored").fetchone() == expected
     query = "SELECT sum(PREDICT(m, l.*)) FROM rows_ l JOIN (SELECT id, a + 100 AS other FROM rows_) r USING (id)"
     assert rows.execute(query).fetchone() == expected
-    query = 'SELECT sum(PREDICT(m, txt AS "txt", r.s, a)) FROM rows_ r WHERE id >= ?'
+    query = 'SELECT sum(PREDICT(m, txt AS "txt", r.s, a)) FROM rows_ r WHERE id >= $1'
     assert rows.execute(query, [0]).fetchone() == expected
-    assert rows.execute("SELECT PREDICT(m, ? AS txt, ? AS s, ? AS a)", ["ab cd", "x", 3]).fetchone()[0] > 0
+    assert rows.execute("SELECT PREDICT(m, $1 AS txt, $2 AS s, $3 AS a)", ["ab cd", "x", 3]).fetchone()[0] > 0
     file = tmp_path / "m.sqlml"
     rows.execute(f"EXPORT MODEL m TO '{file}'; IMPORT MODEL n FROM '{file}'")
     assert rows.execute("SELECT sum(PREDICT(n, *)) FROM rows_").fetchone() == expected
@@ -195,6 +228,7 @@ def test_engine_bound_models_on_a_file_opened_by_others(tmp_path):
             plain.execute("SELECT ml_predict('m', rows_) FROM rows_")
 
 
+@pytest.mark.duckdb_only("Postgres knows the columns of every query")
 def test_a_query_whose_columns_only_running_it_tells(rows):
     with pytest.raises(NotSupportedYetError, match="known only when it runs") as caught:
         rows.execute(f"CREATE MODEL m {OPTIONS} AS PIVOT rows_ ON f USING sum(b) GROUP BY y")
