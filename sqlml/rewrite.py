@@ -23,6 +23,7 @@ from sqlml.planning.facts import VersionFacts
 from sqlml.planning.input_types import has_own_type, require_types
 from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.phrases import PHRASES, Phrases
+from sqlml.planning.postgres.blocks import BlockScored, takes_all_rows
 from sqlml.planning.postgres.outside import Given, OutsideScored, source_sql
 from sqlml.planning.scoring import Scored
 from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, types_of, visible_columns
@@ -83,6 +84,7 @@ class Rewriter:
     used: dict[Span, Found] = field(default_factory=dict)
     outside: dict[Span, OutsideScored] = field(default_factory=dict)
     given: dict[Span, list[Given]] = field(default_factory=dict)
+    blocks: dict[Span, BlockScored] = field(default_factory=dict)
 
     @property
     def phrases(self) -> Phrases:
@@ -246,6 +248,8 @@ class Rewriter:
         self.session.tell_nulls(found)
         if call.span in self.outside:
             return self.outside[call.span]
+        if call.span in self.blocks:
+            return self.blocks[call.span]
         if isinstance(call, ScalarCall) and _is_outside(found, call):
             raise outside_only(found, call)
         return self._scored(found)
@@ -255,6 +259,9 @@ class Rewriter:
     ) -> str:
         """The query for the rows of a call: what was written, or the tables that hold them beside the client's scores."""
         if not _is_outside(found, call):
+            if found.scorer == "plpython" and self._takes_all_rows(call):
+                made = self._scored(found)
+                self.blocks[call.span] = BlockScored(made.model, made.reference, made.quote, made.substitute)
             return source
         if self.stored or (call.scope is not None and call.scope.outer is not None):
             raise outside_only(found, call)
@@ -267,6 +274,13 @@ class Rewriter:
         given = Given(query, tuple(c.name for c in columns), rows, scores, scored.arguments(mapping))
         self.given.setdefault(call.span, []).append(given)
         return source_sql(given)
+
+    def _takes_all_rows(self, call: TableCall) -> bool:
+        """Whether the statement wants the scores of all the rows given, now: stored texts are for statements to come."""
+        if self.stored or (call.scope is not None and call.scope.outer is not None):
+            return False
+        around = self.text[self.span.start : call.span.start] + self.text[call.span.end : self.span.end]
+        return takes_all_rows(around, call.function)
 
     def _scored(self, found: Found) -> Scored:
         return self.phrases.scored_model(

@@ -2,16 +2,18 @@
 
 Models are kept by hash in the process; whether a role may use one is asked of the server once a statement, and again wherever a
 statement changed the catalog itself (see ``forget``). The caller's settings, temporary objects and search path decide nothing but
-where a bare name is looked up.
+where a bare name is looked up. Who asks, and in which statement, the server itself is asked: an argument could be made up.
 """
 
 # ruff: noqa: PLR0917 - functions of the server pass their arguments by position
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from udfs.errors import InputMismatchError, SqlmlError
@@ -22,7 +24,23 @@ KEPT_BYTES = 256 << 20  # of images, in each backend
 MANY_REFERENCES = 1_000
 
 _scorers: OrderedDict[str, RowScorer] = OrderedDict()
-_resolved: dict[tuple[str, str], tuple[bytes, str]] = {}
+_resolved: dict[tuple[str, int], tuple[int, str]] = {}
+
+
+@cache
+def _server() -> tuple[Callable[[], int], Callable[[], int]]:
+    """Two functions of the server, in whose process this runs."""
+    process = ctypes.PyDLL(None)
+    role, began = process.GetUserId, process.GetCurrentStatementStartTimestamp
+    role.restype, role.argtypes = ctypes.c_uint32, ()
+    began.restype, began.argtypes = ctypes.c_int64, ()
+    return role, began
+
+
+def asking() -> tuple[int, int]:
+    """The number of the current role, as SET ROLE and SECURITY DEFINER have it, and when the current statement began."""
+    role, began = _server()
+    return role(), began()
 
 
 def forget() -> None:
@@ -30,14 +48,15 @@ def forget() -> None:
     _resolved.clear()
 
 
-def scorer_of(plpy: Any, reference: str, role: str, stamp: bytes) -> RowScorer:
-    """The scorer that a reference stands for, for a role, in the statement that began at a time."""
+def scorer_of(plpy: Any, reference: str) -> RowScorer:
+    """The scorer that a reference stands for, for the current role, in the current statement."""
+    role, began = asking()
     known = _resolved.get((reference, role))
-    if known is None or known[0] != stamp:
+    if known is None or known[0] != began:
         if len(_resolved) > MANY_REFERENCES:
             _resolved.clear()
         artifact_hash = plpy.execute(f"SELECT sqlml._resolve({plpy.quote_literal(reference)}) AS h")[0]["h"]
-        known = _resolved[reference, role] = (stamp, artifact_hash)
+        known = _resolved[reference, role] = (began, artifact_hash)
     found = _scorers.get(known[1])
     return found if found is not None else _load(plpy, known[1])
 
@@ -91,17 +110,25 @@ _OUTPUTS: dict[str, Callable[[RowScorer, str], Any]] = {
 
 
 @_told
-def score(plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbers: Any, times: Any, texts: Any) -> Any:
+def score(plpy: Any, output: str, reference: str, numbers: Any, times: Any, texts: Any) -> Any:
     """One output of a packed row."""
-    scorer = scorer_of(plpy, reference, role, stamp)
+    scorer = scorer_of(plpy, reference)
     if output == "contribs":
         scorer.prepare_explanations()
     scorer.fill(numbers, times, texts)
     return _OUTPUTS[output](scorer, reference)
 
 
-def _filled(plpy: Any, reference: str, role: str, stamp: bytes, row: str, *, explains: bool = False) -> RowScorer:
-    scorer = scorer_of(plpy, reference, role, stamp)
+@_told
+def score_block(plpy: Any, output: str, reference: str, keys: bytes, arguments: Sequence[bytes]) -> list[float]:
+    """One output of many rows, in the order of their keys, row after row."""
+    from udfs.postgres.blocks import block_scores  # noqa: PLC0415 - Arrow, which single rows do not need
+
+    return block_scores(scorer_of(plpy, reference), output, keys, arguments)
+
+
+def _filled(plpy: Any, reference: str, row: str, *, explains: bool = False) -> RowScorer:
+    scorer = scorer_of(plpy, reference)
     if explains:
         scorer.prepare_explanations()
     scorer.fill(*packed_row(scorer.model, json.loads(row)))
@@ -109,15 +136,15 @@ def _filled(plpy: Any, reference: str, role: str, stamp: bytes, row: str, *, exp
 
 
 @_told
-def row_value(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> float:
+def row_value(plpy: Any, reference: str, row: str) -> float:
     """The value, or the probability of the greater class, of a row as JSON."""
-    return _filled(plpy, reference, role, stamp, row).value()
+    return _filled(plpy, reference, row).value()
 
 
 @_told
-def row_label(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> str:
+def row_label(plpy: Any, reference: str, row: str) -> str:
     """What is predicted, as text."""
-    scorer = _filled(plpy, reference, role, stamp, row)
+    scorer = _filled(plpy, reference, row)
     classes = scorer.model.label.classes
     if not classes:
         return repr(scorer.value())
@@ -126,9 +153,9 @@ def row_label(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> s
 
 
 @_told
-def row_probability(plpy: Any, reference: str, role: str, stamp: bytes, class_label: str, row: str) -> float:
+def row_probability(plpy: Any, reference: str, class_label: str, row: str) -> float:
     """The probability of one class."""
-    scorer = _filled(plpy, reference, role, stamp, row)
+    scorer = _filled(plpy, reference, row)
     classes = scorer.model.label.classes
     shown = [str(label).lower() if isinstance(label, bool) else str(label) for label in classes]
     if class_label not in shown:
@@ -137,9 +164,9 @@ def row_probability(plpy: Any, reference: str, role: str, stamp: bytes, class_la
 
 
 @_told
-def row_explanation(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> str:
+def row_explanation(plpy: Any, reference: str, row: str) -> str:
     """The attribution of each feature to the raw score of what is predicted, as a JSON object."""
-    scorer = _filled(plpy, reference, role, stamp, row, explains=True)
+    scorer = _filled(plpy, reference, row, explains=True)
     model = scorer.model
     step = len(model.features) + 1
     output = scorer.class_index(None) if model.forest.outputs > 1 else 0

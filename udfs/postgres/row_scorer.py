@@ -1,6 +1,7 @@
-"""One row at a time through the kernels: numbers, points in time and texts, as Postgres packs them, in; scores out.
+"""Rows through the kernels inside of a server, where machine code is called by its address and no compiler has to be loaded.
 
-The row is written into the first lane of a block, whose memory is laid out once a model; machine code is called by its address.
+A single row is written into the first lane of a block, whose memory is laid out once a model: numbers, points in time and texts, as
+Postgres packs them, in; scores out. Many rows go through the same memory, a block at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from udfs.columns import BLOCK_ROWS, slot_offsets
+from udfs.columns import BLOCK_ROWS, RawBlock, slot_offsets
 from udfs.errors import InputMismatchError
 from udfs.model import Model
 from udfs.postgres.packed import EPOCH_MICROSECONDS, HEADER
@@ -113,13 +114,30 @@ class RowScorer:
             raise InputMismatchError(f"the model takes {wanted} {what}, got {count}")
 
     def _run(self, name: str) -> npt.NDArray[np.float64]:
-        stage = _STAGES[name]
+        return self._score(_STAGES[name], 1)[:, 0]
+
+    def _score(self, stage: int, count: int) -> npt.NDArray[np.float64]:
+        """What a stage delivers of the first rows in memory: float64[numbers, rows], until the next call."""
         if stage == STAGE_ATTRIBUTIONS and len(self._memory) < self.scorer.workspace_bytes(stage):
             raise InputMismatchError("the row was not prepared for explanations")
-        _score()(self.scorer.address, self._address, 1 << 2 | stage)
+        _score()(self.scorer.address, self._address, count << 2 | stage)
         at, rows = self.scorer.matrix(stage)
         found = self._memory[at : at + 8 * BLOCK_ROWS * rows].view(np.float64)
-        return np.asarray(found[: BLOCK_ROWS * rows : BLOCK_ROWS])
+        return found.reshape(rows, BLOCK_ROWS)[:, :count]
+
+    def many(self, given: RawBlock, name: str) -> npt.NDArray[np.float64]:
+        """What a stage delivers of any number of rows: float64[numbers, rows]."""
+        stage = _STAGES[name]
+        slots, arguments, at = self._slots[-1], len(self.model.arguments), self.scorer.nulls_at
+        raw = self._memory[: 8 * BLOCK_ROWS * slots].view(np.int64).reshape(slots, BLOCK_ROWS)
+        nulls = self._memory[at : at + BLOCK_ROWS * arguments].reshape(arguments, BLOCK_ROWS)
+        parts = [np.zeros((self.scorer.matrix(stage)[1], 0))]
+        for start in range(0, given.rows, BLOCK_ROWS):
+            count = min(BLOCK_ROWS, given.rows - start)
+            raw[:, :count] = given.raw[:, start : start + count]
+            nulls[:, :count] = given.nulls[:, start : start + count]
+            parts.append(self._score(stage, count).copy())
+        return np.concatenate(parts, axis=1)
 
     def prepare_explanations(self) -> None:
         """Make room for attributions; before ``fill``."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 from sqlml.errors import InputMismatchError
 from sqlml.planning.postgres.tables import SCHEMA, array, cast, constant, derived
@@ -96,6 +97,14 @@ class PostgresScored(Scored):
         return ", ".join((array(numbers, "double precision"), array(times, "timestamptz"), array(texts, "text")))
 
 
+@runtime_checkable
+class ScoredRows(Protocol):
+    """A model that scores before its rows are selected from."""
+
+    def scored_rows(self, source: str, row: str) -> str:
+        """The query for the rows of ``source`` with their scores."""
+
+
 def _as_utc(sql: str) -> str:
     return f"(CAST({sql} AS timestamp) AT TIME ZONE 'UTC')"
 
@@ -170,6 +179,8 @@ def probability_of(model: Model, score: str, index: int) -> str:
 def scored_source(scored: Scored, source: str, row: str, calls: Mapping[str, str]) -> str:
     """A FROM list with the rows of ``source`` and, once for each of them, the results of calls by name."""
     listed = ", ".join(f"{sql} AS {name}" for name, sql in calls.items())
+    if isinstance(scored, ScoredRows):
+        source = scored.scored_rows(source, row)
     return f"({source}) AS __sqlml_rows CROSS JOIN LATERAL (SELECT {listed} OFFSET 0) AS __sqlml_scores"
 
 
