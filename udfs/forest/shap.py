@@ -73,10 +73,15 @@ def decide(image_address, tree, features, stride, masks):
 
 
 @part
-def walk_edges(image_address, tree, masks, products, sums, target, stride):
+def coefficients_of_tree(image_address, tree):
+    """Where the coefficients of a tree's edges are."""
+    return image_address + word(image_address, layout.COEFFICIENT_TABLE) + word(tree, layout.FIRST_COEFFICIENT)
+
+
+@part
+def walk_edges(image_address, tree, coefficients, masks, products, sums, target, stride):
     """Take all steps of a tree for 32 rows and add the attributions to the rows of ``target``."""
     steps = image_address + word(image_address, layout.STEPS) + word(tree, layout.FIRST_STEP)
-    coefficients = image_address + word(image_address, layout.COEFFICIENT_TABLE) + word(tree, layout.FIRST_COEFFICIENT)
     points = word(tree, layout.POINT_COUNT)
     for k in range(word(tree, layout.STEP_COUNT)):
         step = steps + 8 * STEP_WORDS * k
@@ -91,12 +96,12 @@ def walk_edges(image_address, tree, masks, products, sums, target, stride):
 
 
 @part
-def begin_tree(image_address, tree, products):
+def begin_tree(image_address, tree, sign, products):
     """At the root, the products are the weights of the quadrature's points."""
     weights = image_address + word(image_address, layout.POINTS) + word(tree, layout.FIRST_POINT)
     for q in range(word(tree, layout.POINT_COUNT)):
         for i in range(ROWS):
-            poke(products, np.float64, q * ROWS + i, peek(weights, np.float64, q))
+            poke(products, np.float64, q * ROWS + i, sign * peek(weights, np.float64, q))
 
 
 @part
@@ -117,7 +122,8 @@ def add_block(image_address, block, target, stride, whole, masks, products, sums
     outputs = word(image_address, layout.OUTPUTS)
     for t in range(word(image_address, layout.TREES)):
         tree = image_address + word(image_address, layout.TREE_TABLE) + 8 * layout.TREE_WORDS * t
-        begin_tree(image_address, tree, products)
+        begin_tree(image_address, tree, 1.0, products)
+        coefficients = coefficients_of_tree(image_address, tree)
         own = target + t % outputs * cells * stride
         bias = own + (cells - 1) * stride
         for i in range(whole):
@@ -125,7 +131,7 @@ def add_block(image_address, block, target, stride, whole, masks, products, sums
             poke(bias, np.float64, i, peek(bias, np.float64, i) + expected)
         for start in range(0, 8 * whole, ROW_BYTES):
             decide(image_address, tree, block + start, stride, masks)
-            walk_edges(image_address, tree, masks, products, sums, own + start, stride)
+            walk_edges(image_address, tree, coefficients, masks, products, sums, own + start, stride)
 
 
 @routine

@@ -45,9 +45,14 @@ if TYPE_CHECKING:
 FEATURES, OUTPUTS, TREES, TREE_TABLE, STEPS, NODES, COEFFICIENT_TABLE, SETS, POINTS, MOST_MASKS, STACK_ROWS = range(
     1, 12
 )
-# Words of a tree: steps, nodes, coefficients and points start there; how many; expected value (a double).
+EDGES, OWN_FEATURES, MOST_EDGE_POINTS = range(12, 15)
+# Words of a tree: steps, nodes, coefficients and points start there; how many; expected value (a double); edges and own features.
 FIRST_STEP, STEP_COUNT, FIRST_NODE, NODE_COUNT, FIRST_COEFFICIENT, FIRST_POINT, POINT_COUNT, EXPECTED = range(8)
-TREE_WORDS = 8
+FIRST_EDGE, EDGE_COUNT, FIRST_OWN, OWN_COUNT = range(8, 12)
+TREE_WORDS = 12
+# Words of an edge: its feature, and its factor (doubles) where the row's value of the feature is known and meets it, or is not known.
+EDGE_FEATURE, EDGE_KNOWN, EDGE_UNKNOWN = range(3)
+EDGE_WORDS = 3
 # Words of a node: feature, LightGBM's decision type, threshold (a double), masks of both edges and of the edge before, set, its words.
 NODE_FEATURE, NODE_KIND, NODE_THRESHOLD, NODE_LEFT, NODE_RIGHT, NODE_BEFORE, NODE_SET, NODE_SET_WORDS = range(8)
 NODE_WORDS = 8
@@ -79,9 +84,9 @@ class Layout:
     nodes: list[tuple[int, int, int, int]] = field(
         default_factory=list
     )  # node, masks of both edges and of the edge before
-    edges: list[tuple[float, float, float]] = field(
+    edges: list[tuple[float, float, float, int]] = field(
         default_factory=list
-    )  # share of rows, of the edge before; leaf's value
+    )  # share of rows, of the edge before; leaf's value; feature
     depth: int = 0
     most_features: int = 1
     todo: list[tuple[Callable[..., None], tuple[Any, ...]]] = field(default_factory=list)
@@ -113,7 +118,7 @@ class Layout:
         below = {**path, feature: (edge.mask, share)}
         kind = edge.kind | (IS_REPEATED if feature in path else 0)
         rest = (depth, len(self.edges), edge.mask, before, feature)
-        self.edges.append((share, share_before, 1.0 if child >= 0 else float(self.tree.leaf_value[~child])))
+        self.edges.append((share, share_before, 1.0 if child >= 0 else float(self.tree.leaf_value[~child]), feature))
         if child < 0:
             self.steps.append((kind | IS_LEAF, *rest))
             self.most_features = max(self.most_features, len(below))
@@ -162,7 +167,7 @@ def _from_root(tree: Tree) -> list[int]:
 def coefficients_of(layout: Layout, points: int) -> Floats:
     """``[edges, points, 5]``: see the constants of ``shap_lanes``."""
     t, rest, _ = quadrature(points)
-    share, before, value = (column[:, None] for column in np.array(layout.edges).reshape(-1, 3).T)
+    share, before, value = (column[:, None] for column in np.array(layout.edges).reshape(-1, 4).T[:3])
     met, met_before = t + share * rest, t + before * rest
     ratio = np.divide(share, before, out=np.zeros_like(share), where=before > 0)
     known = (1.0 - before) / met_before
@@ -175,13 +180,18 @@ def coefficients_of(layout: Layout, points: int) -> Floats:
     return found
 
 
+_STARTS = {
+    STEPS: FIRST_STEP, NODES: FIRST_NODE, COEFFICIENT_TABLE: FIRST_COEFFICIENT, POINTS: FIRST_POINT, EDGES: FIRST_EDGE,
+    OWN_FEATURES: FIRST_OWN,
+}  # fmt: skip
+
+
 def build_shap_image(forest: Forest, n_features: int) -> npt.NDArray[np.int64]:
     """Lay out a checked forest for ``contributions``; keep the array alive as long as its address is in use."""
     trees = np.zeros((len(forest.trees), TREE_WORDS), np.int64)
-    parts: dict[int, list[npt.NDArray[Any]]] = {STEPS: [], NODES: [], COEFFICIENT_TABLE: [], SETS: [], POINTS: []}
+    parts: dict[int, list[npt.NDArray[Any]]] = {word: [] for word in (*_STARTS, SETS)}
     at = dict.fromkeys(parts, 0)
-    starts = {STEPS: FIRST_STEP, NODES: FIRST_NODE, COEFFICIENT_TABLE: FIRST_COEFFICIENT, POINTS: FIRST_POINT}
-    most_masks, stack_rows = 1, 1
+    most_masks, stack_rows, most_edge_points = 1, 1, 1
     for number, tree in enumerate(forest.trees):
         layout = Layout(tree)
         layout.walk()
@@ -192,8 +202,10 @@ def build_shap_image(forest: Forest, n_features: int) -> npt.NDArray[np.int64]:
             COEFFICIENT_TABLE: coefficients_of(layout, points),
             SETS: tree.cat_threshold,
             POINTS: quadrature(points)[2],
+            EDGES: _edges(layout),
+            OWN_FEATURES: np.unique(tree.split_feature).astype(np.int64),
         }
-        for word, start in starts.items():
+        for word, start in _STARTS.items():
             trees[number, start] = at[word]
         for word, values in sections.items():
             parts[word].append(values.reshape(-1))
@@ -202,14 +214,26 @@ def build_shap_image(forest: Forest, n_features: int) -> npt.NDArray[np.int64]:
         trees[number, POINT_COUNT] = points
         trees[number, EXPECTED] = np.float64(expected_value(tree)).view(np.int64)
         most_masks = max(most_masks, 1 + 2 * len(layout.nodes))
+        trees[number, EDGE_COUNT], trees[number, OWN_COUNT] = len(layout.edges), len(sections[OWN_FEATURES])
         stack_rows = max(stack_rows, (layout.depth + 1) * points)
+        most_edge_points = max(most_edge_points, len(layout.edges) * points)
     writer = ImageWriter()
     writer.head[[0, FEATURES, OUTPUTS, TREES]] = MAGIC, n_features, forest.outputs, len(forest.trees)
-    writer.head[[MOST_MASKS, STACK_ROWS]] = most_masks, stack_rows
+    writer.head[[MOST_MASKS, STACK_ROWS, MOST_EDGE_POINTS]] = most_masks, stack_rows, most_edge_points
     writer.add(TREE_TABLE, trees)
     for word, arrays in parts.items():
         writer.add(word, np.concatenate([np.zeros(0, np.uint8), *(a.view(np.uint8) for a in arrays)]))
     return writer.finish()
+
+
+def _edges(layout: Layout) -> npt.NDArray[np.int64]:
+    edges = np.array(layout.edges).reshape(-1, 4)
+    share, before, value, feature = edges.T
+    found = np.empty((len(edges), EDGE_WORDS), np.int64)
+    ratio = np.divide(share, before, out=np.zeros(len(edges)), where=before > 0)
+    found[:, EDGE_FEATURE] = feature
+    found[:, EDGE_KNOWN], found[:, EDGE_UNKNOWN] = value.copy().view(np.int64), (value * ratio).view(np.int64)
+    return found
 
 
 def _steps(layout: Layout, points: int) -> npt.NDArray[np.int64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import combinations, combinations_with_replacement
 from math import comb
 from typing import TYPE_CHECKING
 
@@ -58,3 +59,50 @@ def _ways(tree: Tree, row: Floats) -> Iterator[tuple[int, Way]]:
         for child, count, taken in zip(children, counts, (to_left, not to_left), strict=True):
             part = float(count) / float(sum(counts)) if sum(counts) else 0.5
             todo.append((child, {**way, feature: (share * part, met and taken)}))
+
+
+def interactions_reference(forest: Forest, features: Floats) -> Floats:
+    """``[outputs * features * (features + 1) / 2, n]``: the triangles of ``udfs.forest.shap_interactions``, from all subsets of features."""
+    count, rows = features.shape
+    found = np.zeros((forest.outputs, count, count, rows))
+    for number, tree in enumerate(forest.trees):
+        own = sorted(set(tree.split_feature.tolist()))
+        for i in range(rows):
+            means = {s: _mean(tree, features[:, i], s, 0) for s in _subsets(own)} if own else {}
+            for a, b in combinations_with_replacement(own, 2):
+                found[number % forest.outputs, a, b, i] += _together(means, own, a, b)
+    pairs = found * (1 - np.eye(count)[:, :, None])
+    alone = found.diagonal(axis1=1, axis2=2).swapaxes(1, 2) - (pairs.sum(axis=1) + pairs.sum(axis=2)) / 2
+    found[:, range(count), range(count)] = alone
+    upper = np.triu_indices(count)
+    return found[:, upper[0], upper[1]].reshape(-1, rows)
+
+
+def _together(means: dict[frozenset[int], float], own: list[int], a: int, b: int) -> float:
+    """Shapley's interaction index of two features, or of one its value: the mean gain over the subsets of the others."""
+    others = [feature for feature in own if feature not in (a, b)]
+    total = 0.0
+    for known in _subsets(others):
+        gain = means[known | {a, b}] - means[known] if a == b else _gain(means, known, a, b)
+        total += gain / ((len(others) + 1) * comb(len(others), len(known)))
+    return total
+
+
+def _gain(means: dict[frozenset[int], float], known: frozenset[int], a: int, b: int) -> float:
+    return means[known | {a, b}] - means[known | {a}] - means[known | {b}] + means[known]
+
+
+def _subsets(features: list[int]) -> list[frozenset[int]]:
+    return [frozenset(s) for size in range(len(features) + 1) for s in combinations(features, size)]
+
+
+def _mean(tree: Tree, row: Floats, known: frozenset[int], node: int) -> float:
+    """The mean of a tree below a node over its training rows, where some of the row's values are known."""
+    if node < 0:
+        return float(tree.leaf_value[~node])
+    children = int(tree.left_child[node]), int(tree.right_child[node])
+    if int(tree.split_feature[node]) in known:
+        return _mean(tree, row, known, children[0 if goes_left(tree, node, row) else 1])
+    counts = [float(tree.internal_count[c] if c >= 0 else tree.leaf_count[~c]) for c in children]
+    share = counts[0] / sum(counts) if sum(counts) else 0.5
+    return share * _mean(tree, row, known, children[0]) + (1 - share) * _mean(tree, row, known, children[1])
