@@ -27,7 +27,7 @@ from udfs.blas import defer_blas
 from udfs.jit import OPTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 defer_blas()
 
@@ -122,7 +122,7 @@ def dispatcher(function: Callable[..., Any], options: dict[str, Any]) -> Any:
 
 def callee(function: Callable[..., Any], options: dict[str, Any]) -> Any:
     """A kernel as routines call it: apart from the one above, since it is never machine code by itself."""
-    return numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+    return numba.njit(**{**options, "no_cpython_wrapper": True, "no_cfunc_wrapper": True})(function)
 
 
 def type_of(value: Any) -> Any:
@@ -226,12 +226,16 @@ def compile_for_elsewhere() -> None:
 _BARE = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "_nrt": False}
 
 
-def emit_ir(function: Callable[..., Any], result: Any = types.void) -> tuple[str, str]:
-    """The name and the LLVM module of a function of int64, all it calls included, for code that runs in another process.
+def emit_modules(functions: Iterable[tuple[Callable[..., Any], Any]]) -> Iterator[tuple[str, binding.ModuleRef]]:
+    """The name and the LLVM module of each function of int64 and its result, all it calls included, for code that runs elsewhere.
 
-    Call ``compile_for_elsewhere`` before the kernels are imported: what is emitted must need nothing of numba's runtime.
+    Call ``compile_for_elsewhere`` before the kernels are imported: what is emitted must need nothing of numba's runtime. A module is
+    neither optimized nor made machine code here: what it shares with the others is the same work for all of them.
     """
-    signature = result(*[types.int64] * function.__code__.co_argcount)
-    compiled = numba.njit(signature, **{**OPTIONS, **_BARE})(function)
-    found = compiled.overloads[compiled.signatures[0]]
-    return str(found.fndesc.llvm_func_name), str(found.library.get_llvm_str())
+    with _bitcode_only():
+        for function, result in functions:
+            signature = result(*[types.int64] * function.__code__.co_argcount)
+            made = callee(function, {**OPTIONS, **_BARE})
+            made.compile(signature)
+            compiled = made.overloads[signature.args]
+            yield str(compiled.fndesc.llvm_func_name), compiled.library._get_module_for_linking()  # noqa: SLF001

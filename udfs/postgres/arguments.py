@@ -7,18 +7,18 @@ from __future__ import annotations
 import numpy as np
 
 from udfs.columns import DAY, INFINITE, LAST_DAY
-from udfs.jit import kernel, peek, poke
+from udfs.jit import kernel, peek, poke, word
 from udfs.postgres import layout, server
 from udfs.postgres.server import call, call_int, function_at, set_word
 
 # How the bytes of a type are read.
 (
-    FROM_FLOAT8, FROM_FLOAT4, FROM_INT2, FROM_INT4, FROM_INT8, FROM_BOOL, FROM_NUMERIC, FROM_TEXT, FROM_NAME, FROM_UNKNOWN,
-    FROM_UUID, FROM_ENUM, FROM_DATE, FROM_TIME, FROM_TIMESTAMP, FROM_TIMESTAMPTZ, FROM_OTHER,
-) = range(17)  # fmt: skip
+    FROM_FLOAT8, FROM_FLOAT4, FROM_INT2, FROM_INT4, FROM_INT8, FROM_BOOL, FROM_NUMERIC, FROM_TEXT, FROM_PADDED, FROM_NAME,
+    FROM_UNKNOWN, FROM_UUID, FROM_ENUM, FROM_DATE, FROM_TIME, FROM_TIMESTAMP, FROM_TIMESTAMPTZ, FROM_OTHER,
+) = range(18)  # fmt: skip
 EPOCH_DAYS = 10_957  # from 1970 to 2000, where PostgreSQL counts from
 EPOCH = EPOCH_DAYS * DAY
-ENUM = ord("e")
+ENUM, BLANK = ord("e"), ord(" ")
 
 
 @kernel
@@ -45,8 +45,10 @@ def reader_of(kind):
 @kernel
 def reader_of_others(base):
     """The types that are no numbers."""
-    if base == server.TEXT or base == server.VARCHAR or base == server.BPCHAR:
+    if base == server.TEXT or base == server.VARCHAR:
         return FROM_TEXT
+    if base == server.BPCHAR:
+        return FROM_PADDED
     if base == server.NAME_TYPE:
         return FROM_NAME
     if base == server.UNKNOWN:
@@ -138,6 +140,16 @@ def put_varlena(cells, cell, null_cell, datum):
 
 
 @kernel
+def put_padded(cells, cell, null_cell, datum):
+    """A char(n) without the blanks that fill it, as a cast to text has it."""
+    put_varlena(cells, cell, null_cell, datum)
+    address, length = word(cells, cell), word(cells, cell + 1)
+    while length > 0 and peek(address, np.uint8, length - 1) == BLANK:
+        length -= 1
+    set_word(cells, cell + 1, length)
+
+
+@kernel
 def put_cstring(cells, cell, null_cell, address):
     """A text that ends with a zero byte."""
     length = 0
@@ -151,6 +163,8 @@ def put_other(reader, datum, cells, cell, null_cell):
     """Texts and moments."""
     if reader == FROM_TEXT:
         put_varlena(cells, cell, null_cell, datum)
+    elif reader == FROM_PADDED:
+        put_padded(cells, cell, null_cell, datum)
     elif reader == FROM_NAME or reader == FROM_UNKNOWN:
         put_cstring(cells, cell, null_cell, datum)
     elif reader == FROM_UUID:

@@ -19,6 +19,7 @@ from udfs.postgres.walk import goes_left, section
 # Words of an element of a path.
 FEATURE, SHARE, ONE, WEIGHT = range(4)
 ELEMENT = 32
+MOST_BYTES = 1 << 30  # of a row in work: trees so deep, with so many features, are no model's
 # Words of a frame: node, length of its path, share and one of the edge to it, the edge's feature, next thing to do.
 NODE, LENGTH, EDGE_SHARE, EDGE_ONE, EDGE_FEATURE, STAGE = range(6)
 FRAME = 48
@@ -191,7 +192,7 @@ def attribute_tree(image, cells, root, frames, paths, width, out, bias):
 
 @kernel
 def contributions(image, cells, out):
-    """Fill ``out[outputs * (features + 1)]`` for a row whose cells are filled; False where there is no memory."""
+    """Fill ``out[outputs * (features + 1)]`` for a row whose cells are filled; False where there is no memory for it."""
     outputs, features = word(image, layout.OUTPUTS), word(image, layout.N_FEATURES)
     trees = section(image, layout.TREE_TABLE)
     for k in range(outputs * (features + 1)):
@@ -205,7 +206,8 @@ def contributions(image, cells, out):
         deepest = max(deepest, deepest_of(image, root, search))
     release(search)
     width = ELEMENT * (min(deepest, features) + 3)
-    memory = allocate((deepest + 2) * (FRAME + width) + 64)
+    size = (deepest + 2) * (FRAME + width) + 64
+    memory = allocate(size) if size <= MOST_BYTES else np.int64(0)
     if memory == 0:
         return False
     paths = memory + FRAME * (deepest + 2)

@@ -6,6 +6,7 @@ its level, wherever it was built. What a level's code needs is asked of the CPU 
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import subprocess
@@ -29,6 +30,8 @@ _FLAGS = {"lzcnt": "abm", "sse3": "pni", "sse4.1": "sse4_1", "sse4.2": "sse4_2",
 OLDEST, NEWEST = 15, 17
 # Bits of CPUID's answers that a level needs: leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx.
 _CPUID = {"x86-64-v2": (0x00982201, 0, 0x1), "x86-64-v3": (0x38D83201, 0x128, 0x21)}
+# Bits of XCR0, registers that the system saves for every process: SSE's and, for AVX, the upper halves of its own.
+_SAVED = {"x86-64-v2": 0, "x86-64-v3": 0x6}
 _STATE_WORDS = 16
 _UNSUPPORTED = sum(((ord(letter) - 48) & 0x3F) << (6 * place) for place, letter in enumerate("0A000"))  # as an errcode
 
@@ -114,44 +117,37 @@ def _build_elsewhere(major: int, level: str) -> bytes:
 
 def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     """The object of all kernels for a level, and the names it exports; only where numba compiles for that level."""
-    from udfs.compiler import compile_for_elsewhere, emit_ir  # noqa: PLC0415 - numba, which only the child process needs
+    from numba import types  # noqa: PLC0415 - numba, which only the child process needs
+
+    from udfs.compiler import compile_for_elsewhere, emit_modules  # noqa: PLC0415
 
     compile_for_elsewhere()
     from udfs.postgres.functions import C_FUNCTIONS, SQL_FUNCTIONS  # noqa: PLC0415 - numba compiles as they are imported
     from udfs.postgres.operators import NUMBERED  # noqa: PLC0415
     from udfs.transforms.registry import OPERATORS  # noqa: PLC0415
 
-    modules, glue = [], [_head(major, level)]
-    from numba import types  # noqa: PLC0415
-
     functions: dict[str, Any] = {**SQL_FUNCTIONS, **C_FUNCTIONS}
-    for exported, function in functions.items():
-        name, text = emit_ir(function, types.int64)
-        modules.append(text)
-        glue.append(_wrapper(exported, name, function.__code__.co_argcount))
-    kernels = {OPERATORS[s.name].kernel for s in NUMBERED}
-    names = {}
-    for number, kernel in enumerate(sorted(kernels, key=lambda k: k.__name__)):  # type: ignore[union-attr]
-        assert kernel is not None  # noqa: S101 - invariant: what has a number has a kernel
-        name, text = emit_ir(kernel)
-        modules.append(text)
-        names[kernel] = f"sqlml_operator_{number}"
-        glue.append(_operator(names[kernel], name))
-    table = ", ".join(f"ptr @{names[OPERATORS[s.name].kernel]}" for s in NUMBERED)  # type: ignore[index]
+    kernels: list[Any] = sorted({OPERATORS[s.name].kernel for s in NUMBERED}, key=lambda kernel: kernel.__name__)  # type: ignore[union-attr]
+    wanted = [(function, types.int64) for function in functions.values()] + [(k, types.void) for k in kernels]
+    names, modules = zip(*emit_modules(wanted), strict=True)
+    glue = [_head(major, level)]
+    for exported, name in zip(functions, names, strict=False):
+        glue.append(_wrapper(exported, name, functions[exported].__code__.co_argcount))
+    places = {}
+    for number, (kernel, name) in enumerate(zip(kernels, names[len(functions) :], strict=True)):
+        places[kernel] = f"sqlml_operator_{number}"
+        glue.append(_operator(places[kernel], name))
+    table = ", ".join(f"ptr @{places[OPERATORS[s.name].kernel]}" for s in NUMBERED)
     glue.append(f"@{OPERATOR_TABLE} = hidden constant [{len(NUMBERED)} x ptr] [{table}]")
     glue += [f"@pg_finfo_{name}.record = internal constant {{i32}} {{i32 1}}" for name in SQL_FUNCTIONS]
     glue += [f"define ptr @pg_finfo_{name}() {{ ret ptr @pg_finfo_{name}.record }}" for name in SQL_FUNCTIONS]
-    exports = [
-        "Pg_magic_func",
-        "_PG_init",
-        *C_FUNCTIONS,
-        *SQL_FUNCTIONS,
-        *(f"pg_finfo_{name}" for name in SQL_FUNCTIONS),
-    ]
-    return _compiled([*modules, "\n".join(glue)], level, exports), exports
+    records = (f"pg_finfo_{name}" for name in SQL_FUNCTIONS)
+    exports = ["Pg_magic_func", "_PG_init", *C_FUNCTIONS, *SQL_FUNCTIONS, *records]
+    return _compiled(modules, "\n".join(glue), level, exports), exports
 
 
-def _compiled(texts: list[str], level: str, exports: list[str]) -> bytes:
+def _compiled(modules: Iterable[Any], glue: str, level: str, exports: list[str]) -> bytes:
+    """Everything in one module, optimized once."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     llvm.initialize_native_asmparser()
@@ -159,14 +155,12 @@ def _compiled(texts: list[str], level: str, exports: list[str]) -> bytes:
     machine = llvm.Target.from_default_triple().create_target_machine(
         cpu=level, features=features, opt=3, reloc="pic", codemodel="small"
     )
-    whole: Any = None
-    for text in texts:
-        # A numba environment is a common variable that only Python code would fill.
-        parsed = llvm.parse_assembly(text.replace(" = common ", " = internal "))
-        if whole is None:
-            whole = parsed
-        else:
-            whole.link_in(parsed)
+    whole = llvm.parse_assembly(glue)
+    for module in modules:
+        for variable in module.global_variables:
+            if variable.linkage.name == "common":  # a numba environment, that only Python code would fill
+                variable.linkage = "internal"
+        whole.link_in(module, preserve=True)
     whole.verify()
     for function in whole.functions:
         if not function.is_declaration and function.name not in exports:
@@ -212,9 +206,10 @@ declare i64 @errfinish(i64, i64, i64)
 
 
 def _head(major: int, level: str) -> str:
-    """What the server looks for in a library (Pg_magic_struct of PostgreSQL 15 to 17), and the check of its CPU."""
+    """What the server looks for in a library (Pg_magic_struct of PostgreSQL 15 to 17), and the check of its CPU and system."""
     abi = "".join(f"\\{byte:02x}" for byte in b"PostgreSQL".ljust(32, b"\0"))
     first, seventh, extended = _CPUID[level]
+    saved = _SAVED[level]
     message = f"the native scorer was built for {level}, which this server's CPU is not"
     hint = "Run sqlml install again."
     return f"""
@@ -241,7 +236,15 @@ define void @_PG_init() {{
   %c = call i1 @cpu.lacks(i32 {0x80000001 - (1 << 32)}, i32 2, i32 {extended})
   %ab = or i1 %a, %b
   %abc = or i1 %ab, %c
-  br i1 %abc, label %refuse, label %done
+  br i1 %abc, label %refuse, label %known
+known:
+  br i1 {"false" if saved else "true"}, label %done, label %saved
+saved:
+  %low_high = call {{i32, i32}} asm sideeffect "xgetbv", "={{ax}},={{dx}},{{cx}},~{{dirflag}},~{{fpsr}},~{{flags}}"(i32 0)
+  %low = extractvalue {{i32, i32}} %low_high, 0
+  %masked = and i32 %low, {saved}
+  %are_saved = icmp eq i32 %masked, {saved}
+  br i1 %are_saved, label %done, label %refuse
 refuse:
   call i8 @errstart(i64 21, i64 0)
   call i32 @errcode(i64 {_UNSUPPORTED})
@@ -256,6 +259,7 @@ done:
 
 def main() -> None:
     """Write the library for a version and a level to standard output."""
+    gc.disable()  # a compiler's objects live as long as this process, which is not long
     major, level = int(sys.argv[1]), sys.argv[2]
     data, exports = emit_object(major, level)
     sys.stdout.buffer.write(link_object(data, exports))

@@ -16,7 +16,7 @@ from udfs.postgres.cache import let_go, same
 from udfs.postgres.check import check_image
 from udfs.postgres.contributions import contributions
 from udfs.postgres.rows import fill_from_row
-from udfs.postgres.score import FEATURES, PREDICTION, RAW, chosen_class, row_bytes, score_cells
+from udfs.postgres.score import CONTRIBUTIONS, FEATURES, PREDICTION, RAW, chosen_class, row_bytes, score_cells
 from udfs.postgres.server import argument, argument_is_null, call, fail, set_word
 from udfs.postgres.statement import (
     CELLS,
@@ -259,13 +259,16 @@ def _score(image, arguments, out, stage):
     for k in range(word(image, layout.CELLS)):
         set_word(cells, k, word(arguments, k) if k < given else 0)
     place(image, cells, operands)
-    score_cells(image, cells, scratch, operands, out, stage)
+    score_cells(image, cells, scratch, operands, out, FEATURES if stage == CONTRIBUTIONS else stage)
+    done = True
+    if stage == CONTRIBUTIONS:
+        done = contributions(image, cells, out)
     if stage == FEATURES:
         for k in range(word(image, layout.N_FEATURES)):
             item = image + word(image, layout.FEATURE_TABLE) + 32 * k
             set_word(out, k, word(cells, word(item, layout.FEATURE_CELL)))
     release(memory)
-    return np.int64(OK)
+    return np.int64(OK if done else NO_MEMORY)
 
 
 @kernel

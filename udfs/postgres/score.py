@@ -13,7 +13,7 @@ from udfs.postgres.library import operator_address
 from udfs.postgres.walk import raw_scores, scratch_bytes
 from udfs.transforms.dispatch import call_kernel
 
-FEATURES, RAW, PREDICTION = range(3)
+FEATURES, RAW, PREDICTION, CONTRIBUTIONS = range(4)
 
 _exponential, _sigmoid, _signed_square, _log1p_exp, _softmax = (
     kernel(routine.function) for routine in (exponential, sigmoid, signed_square, log1p_exp, softmax)

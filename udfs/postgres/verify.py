@@ -21,6 +21,8 @@ from udfs.errors import UnsupportedModelError
 from udfs.postgres import layout
 from udfs.postgres.stubs import stand_in
 
+FEATURES, RAW, PREDICTION, CONTRIBUTIONS = range(4)  # as udfs.postgres.score, whose kernels are not needed here
+
 Cells = npt.NDArray[np.int64]
 SECONDS = 60
 
@@ -67,7 +69,9 @@ def score_rows(library: ctypes.CDLL, image: bytes, rows: Cells, stage: int) -> t
     if problem:
         return problem, np.zeros((0, 0))
     head = np.frombuffer(image, np.int64, layout.HEAD_WORDS)
-    out = np.zeros((len(rows), int(head[layout.N_FEATURES if stage == 0 else layout.OUTPUTS])))
+    features, outputs = int(head[layout.N_FEATURES]), int(head[layout.OUTPUTS])
+    width = {FEATURES: features, CONTRIBUTIONS: outputs * (features + 1)}.get(stage, outputs)
+    out = np.zeros((len(rows), width))
     score = _entry(library, "sqlml_score", 4)
     for row, target in zip(rows, out, strict=True):
         if score(address, row.ctypes.data, target.ctypes.data, stage):
@@ -91,7 +95,7 @@ def main(folder: Sequence[str]) -> None:
     """The child: score the folder's rows, write what was found."""
     place = Path(folder[0])
     library = load_library(place)
-    problem, found = score_rows(library, (place / "image").read_bytes(), np.load(place / "rows.npy"), 2)
+    problem, found = score_rows(library, (place / "image").read_bytes(), np.load(place / "rows.npy"), PREDICTION)
     np.save(place / "found.npy", found)
     print(json.dumps({"problem": problem}))  # noqa: T201 - to the parent
 

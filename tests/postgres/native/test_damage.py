@@ -16,8 +16,14 @@ from udfs.errors import UnsupportedModelError
 from udfs.postgres import layout
 from udfs.postgres.image import build_server_image, checksum
 from udfs.postgres.install import reference_model, verified_library
+from udfs.postgres.operators import NUMBERS
 from udfs.postgres.stubs import stand_in
 from udfs.postgres.verify import check_library
+from udfs.transforms import OPERATORS
+
+from every_operator import USES, every_operator  # isort: skip - beside this file
+
+ROOT = Path(__file__).parents[3]
 
 DAMAGE = """
 import sys
@@ -115,3 +121,28 @@ def test_the_installer_gets_a_verified_library(library):
     for version, given in ((140_000, flags), (180_000, flags), (150_000, ["sse2"])):
         with pytest.raises(UnsupportedModelError, match=r"knows PostgreSQL|older than"):
             verified_library(version, given)
+
+
+@pytest.fixture(scope="module")
+def programs(library, tmp_path_factory):
+    """A folder with the library, its stand-in for a server, and the image of a model with every operator."""
+    place = tmp_path_factory.mktemp("programs")
+    (place / "native.so").write_bytes(library)
+    (place / "server.so").write_bytes(stand_in(library))
+    (place / "image").write_bytes(build_server_image(every_operator()))
+    return place
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_hostile_programs_with_right_checksums_do_not_crash(programs, seed):
+    """Operands, parameters, tables and texts of every operator, and the nodes that explanations follow."""
+    command = [sys.executable, str(Path(__file__).with_name("hostile.py")), str(programs), str(seed), "1500"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, (done.returncode, done.stderr[-2000:])
+    assert 100 < int(done.stdout) < 1500
+
+
+def test_every_operator_has_a_number():
+    """An operator that is not numbered could not be scored, one that does nothing needs none."""
+    assert set(NUMBERS) == {name for name, operator in OPERATORS.items() if operator.kernel is not None}
+    assert {use[0] for use in USES} == set(NUMBERS)
