@@ -163,6 +163,16 @@ class Connection:
         return Connection(self._session.duplicate())
 
     @property
+    def session(self) -> Session:
+        """What runs the dialect underneath, for doors of our own."""
+        return self._session
+
+    @property
+    def local(self) -> LocalResult | None:
+        """The result of the last statement where no engine holds it."""
+        return self._local
+
+    @property
     def engine_connection(self) -> Any:
         """The engine's own connection underneath."""
         return self._session.engine.connection

@@ -21,6 +21,7 @@ __all__ = [
     "DuplicateColumnError",
     "EngineError",
     "InputMismatchError",
+    "LoginError",
     "MissingColumnError",
     "MissingExtraError",
     "ModelExistsError",
@@ -28,7 +29,9 @@ __all__ = [
     "NotSupportedYetError",
     "OptionError",
     "OptionValueError",
+    "PermissionDeniedError",
     "PortabilityError",
+    "ProtocolError",
     "ReadOnlyError",
     "ResourceError",
     "SignatureError",
@@ -178,3 +181,25 @@ class EngineError(SqlmlError):
     """An error of the database engine itself, with its position mapped back into the user's text where it is known."""
 
     sqlstate = "38000"
+
+
+class ProtocolError(SqlmlError):
+    """A client of the server broke the protocol; its connection ends."""
+
+    sqlstate = "08P01"
+
+    def __init__(self, message: str, *, sqlstate: str | None = None, detail: str | None = None) -> None:
+        super().__init__(message, detail=detail)
+        self.sqlstate = sqlstate or type(self).sqlstate
+
+
+class LoginError(SqlmlError):
+    """Who asks for a session of the server does not get one; the connection ends."""
+
+    sqlstate = "28P01"
+
+
+class PermissionDeniedError(SqlmlError):
+    """The user of a session may not do that."""
+
+    sqlstate = "42501"

@@ -36,11 +36,11 @@ from sqlml.language.tokens import first_word, first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
 from sqlml.rewrite import Found
 from sqlml.statements import HANDLERS
-from sqlml.statements.engine import has_work, run_generated, run_with_calls
+from sqlml.statements.engine import bound_with_calls, has_work, run_generated, run_with_calls
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, VersionRecord
-    from sqlml.engines.engine import Column, Engine
+    from sqlml.engines.engine import Bound, Column, Engine
     from sqlml.language.splice import OffsetMap
     from sqlml.planning.postgres.outside import Given
     from sqlml.results import LocalResult
@@ -195,15 +195,42 @@ class Session:
         with self.serving.seeing_own():
             self.engine.execute_native(sql, parameters)
 
-    def relation(self, query: str) -> Any:
+    def bound(self, text: str, parameters: Any = None) -> Bound | None:
+        """What a single statement takes and gives, without running it; None for a statement about models."""
+        self.serving.settle()
+        with self.engine.seeing(None), self.serving.seeing_own():
+            if not may_hold_ml(text):
+                return self.engine.bound(text, parameters)
+            try:
+                return self._bound(text, parameters)
+            except SqlmlError as error:
+                error.text = error.text if error.text is not None else text
+                raise
+
+    def _bound(self, text: str, parameters: Any) -> Bound | None:
+        (statement,) = parse(text, self.engine.dialect, self._is_model)
+        if not isinstance(statement, EngineStatement):
+            return None
+        if has_work(statement):
+            return bound_with_calls(self, statement, text, parameters)
+        return self.engine.bound(text, parameters)
+
+    def stream(self, query: str, parameters: Any, rows_per_batch: int) -> tuple[Any, Any]:
+        """A single query of the engine's as its relation, which tells the columns, and its rows as they come."""
+        self.cancelled.clear()
+        with self.serving.seeing_own():
+            relation = self.relation(query, parameters)
+            return relation, relation.to_arrow_reader(rows_per_batch)
+
+    def relation(self, query: str, parameters: Any = None) -> Any:
         """The engine's lazy relation of a query, or of a local result; None without a result."""
         with self.engine.seeing(calling_frame()):
             if not may_hold_ml(query):
-                return self.engine.native_relation(query)
+                return self.engine.native_relation(query, parameters)
             try:
                 statements = parse(query, self.engine.dialect, self._is_model)
                 if len(statements) == 1 and isinstance(statements[0], EngineStatement) and statements[0].stores is None:
-                    return run_with_calls(self, statements[0], query, None, lazily=True)
+                    return run_with_calls(self, statements[0], query, parameters, lazily=True)
                 result = self._run_text(query, None)
             except SqlmlError as error:
                 error.text = error.text if error.text is not None else query

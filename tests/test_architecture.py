@@ -53,7 +53,7 @@ ROOMS = {
     "backend": {"engines", "language", "results", "serving", "session", "training"},
     "install": {"__init__", "engines", "catalog", "sqltext"},
     "server": {"__init__", "connection", "session", "results", "language"},
-    "cli": {"__init__", "connection", "engines", "install", "results", "language", "sqltext"},
+    "cli": {"__init__", "connection", "engines", "install", "server", "results", "language", "sqltext"},
 }
 
 # Where a third party is let in: a package means the module itself or anything below it.
@@ -63,7 +63,7 @@ THIRD_PARTIES = {
     "lightgbm": {"sqlml.training.lightgbm"},
     "numba": {"udfs"},
     "llvmlite": {"udfs"},
-    "numpy": {"udfs", "sqlml.training", "sqlml.planning", "sqlml.catalog", "sqlml.statements", "sqlml.sklearn"},
+    "numpy": {"udfs", "sqlml.server", "sqlml.training", "sqlml.planning", "sqlml.catalog", "sqlml.statements", "sqlml.sklearn"},
     "pyarrow": {"udfs", "sqlml"},
     "sqlglot": {"sqlml.language", "sqlml.planning"},
     "prompt_toolkit": {"sqlml.cli"},

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from sqlml.engines.duckdb_errors import engine_error
 from sqlml.engines.duckdb_plans import PlanFacts, read_plan
-from sqlml.engines.engine import Column, Result
+from sqlml.engines.engine import Bound, Column, Result
 from sqlml.engines.failures import write_failure
 from sqlml.errors import EngineError
 
@@ -91,9 +91,9 @@ class DuckDBEngine:
         """Execute a text, or one of its ``statements``, with DuckDB's own errors; the result stays on the connection."""
         self._native(self.connection.execute, sql, parameters)
 
-    def native_relation(self, sql: str) -> Any:
+    def native_relation(self, sql: str, parameters: Any = None) -> Any:
         """DuckDB's lazy relation of a query, with DuckDB's own errors."""
-        return self._native(self.connection.sql, sql)
+        return self._native(self.connection.sql, sql, params=parameters)
 
     def relation_of(self, table: pa.Table) -> Any:
         """Rows that are here already, as such a relation."""
@@ -159,6 +159,16 @@ class DuckDBEngine:
         bind = self.connection._bind  # noqa: SLF001  DESCRIBE would be a statement, and takes no parameters
         names, types, *_ = self.call(bind, sql, values=_values(parameters), sql=sql)
         return [Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True)]
+
+    def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
+        """What a statement takes and gives, without running it; never aborts a transaction."""
+        bind = self.connection._bind  # noqa: SLF001  as above
+        found = self.call(bind, sql, values=_values(parameters), with_type=True, with_writes=True, sql=sql)
+        names, types, takes, returns, _, kind, writes = found
+        columns = tuple(Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True))
+        return Bound(
+            columns, {name: _type_text(sql_type) for name, sql_type in takes}, returns, str(kind), writes=bool(writes)
+        )
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; nothing is bound or run, so no transaction is aborted."""

@@ -6,7 +6,7 @@ setting of it is changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from types import FrameType
@@ -23,6 +23,20 @@ class Column:
 
     name: str
     sql_type: str
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a statement takes and gives. Types are in the engine's words, ``UNKNOWN`` where only a value would tell.
+
+    ``returns`` is ``query_result``, ``changed_rows`` or ``nothing``; ``kind`` the engine's own name for the kind of statement.
+    """
+
+    columns: tuple[Column, ...]
+    parameters: Mapping[str, str]
+    returns: str
+    kind: str
+    writes: bool
 
 
 class Result(Protocol):
@@ -62,7 +76,7 @@ class Engine(Protocol):
     def execute_native(self, sql: Any, parameters: Any = None) -> None:
         """Execute a text, or one of its ``statements``; the result stays on the connection."""
 
-    def native_relation(self, sql: str) -> Any:
+    def native_relation(self, sql: str, parameters: Any = None) -> Any:
         """A query as a lazy relation, which runs when it is read."""
 
     def relation_of(self, table: pa.Table) -> Any:
@@ -99,6 +113,9 @@ class Engine(Protocol):
 
     def columns(self, sql: str) -> list[Column]:
         """Names and types of a query's result without running it; never aborts a transaction."""
+
+    def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
+        """What a statement takes and gives, without running it; never aborts a transaction."""
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; nothing runs, and no transaction is aborted."""

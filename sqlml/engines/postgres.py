@@ -24,7 +24,7 @@ from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.string import TextLoader
 
-from sqlml.engines.engine import Column, Result
+from sqlml.engines.engine import Bound, Column, Result
 from sqlml.engines.failures import write_failure
 from sqlml.engines.postgres_copy import CopyStream
 from sqlml.engines.postgres_errors import engine_error
@@ -70,7 +70,7 @@ class PostgresEngine(PostgresFacts):
         while self._result.nextset():
             pass
 
-    def native_relation(self, sql: str) -> Any:
+    def native_relation(self, sql: str, parameters: Any = None) -> Any:
         """The rows of a query as an Arrow table, streamed in binary."""
         batches = list(self.stream(sql))
         return pa.Table.from_batches(batches, self.arrow_schema(sql)) if not batches else pa.Table.from_batches(batches)
@@ -180,6 +180,9 @@ class PostgresEngine(PostgresFacts):
     def arrow_schema(self, sql: str) -> pa.Schema:
         """The schema of the batches that ``stream`` gives."""
         return CopyStream(self.connection, sql, self.columns(sql), self.quote).schema
+
+    def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
+        raise NotImplementedError  # invariant: the wire server relays to a Postgres, which describes its statements itself
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; what the names in it stand for does not matter."""

@@ -21,7 +21,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from sqlml.engines.engine import Column
+from sqlml.engines.engine import Bound, Column
 from sqlml.engines.postgres_facts import PostgresFacts
 from sqlml.engines.postgres_plans import PlanFacts, read_plan
 from sqlml.engines.spi_errors import engine_error
@@ -90,7 +90,7 @@ class SpiEngine(PostgresFacts):
         self._result = SpiResult(self, None, cursor, columns)
         return True
 
-    def native_relation(self, sql: str) -> Any:
+    def native_relation(self, sql: str, parameters: Any = None) -> Any:
         """The rows of a query as an Arrow table."""
         return self.table(sql)
 
@@ -182,6 +182,9 @@ class SpiEngine(PostgresFacts):
             found = self._execute(_TYPE_QUERY.format(pairs=pairs))
             self._types |= {(int(row["o"]), row["m"]): (row["n"], row["d"], int(row["b"])) for row in found}
         return [CursorColumn(name, *self._types[pair]) for name, pair in zip(names, types, strict=True)]
+
+    def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
+        raise NotImplementedError  # invariant: the wire server relays to a Postgres, which describes its statements itself
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL."""

@@ -18,6 +18,7 @@ from sqlml.table_functions import TABLE_FUNCTIONS
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from sqlml.engines.engine import Bound
     from sqlml.language.splice import OffsetMap
     from sqlml.language.statements import Call, EngineStatement, Span
     from sqlml.session import Session
@@ -41,9 +42,18 @@ def run_with_calls(
         session.serving.tidy()
 
 
-def _run(session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool) -> Any:
-    state = session.state_to_keep(text, statement)
-    rewriter = Rewriter(
+def bound_with_calls(session: Session, statement: EngineStatement, text: str, parameters: Any) -> Bound:
+    """What the statement takes and gives, without running it."""
+    try:
+        sql, offsets = _rewriter(session, statement, text).rewrite()
+        bound: Bound = _mapped(session, statement, offsets, lambda: session.engine.bound(sql, parameters))
+    finally:
+        session.serving.tidy()
+    return bound
+
+
+def _rewriter(session: Session, statement: EngineStatement, text: str) -> Rewriter:
+    return Rewriter(
         text,
         statement.span,
         statement.calls,
@@ -52,6 +62,11 @@ def _run(session: Session, statement: EngineStatement, text: str, parameters: An
         unnamed_items=statement.unnamed_items,
         stored=statement.stores is not None,
     )
+
+
+def _run(session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool) -> Any:
+    state = session.state_to_keep(text, statement)
+    rewriter = _rewriter(session, statement, text)
     try:
         sql, offsets = rewriter.rewrite()
     except (AmbiguousColumnError, InputMismatchError, MissingColumnError):
@@ -61,7 +76,7 @@ def _run(session: Session, statement: EngineStatement, text: str, parameters: An
         {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}.values()
     )
     if lazily:
-        return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql))
+        return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql, parameters))
 
     def execute() -> None:
         _mapped(session, statement, offsets, lambda: session.execute(sql, parameters))

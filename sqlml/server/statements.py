@@ -1,0 +1,65 @@
+"""A query's text to its statements, and a statement's words to the command tag that Postgres would give it; no engine needed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sqlml.errors import SqlSyntaxError
+from sqlml.language.tokens import Token, tokenize
+
+_CHANGES = frozenset(
+    {"OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "UNIQUE", "RECURSIVE", "PERSISTENT", "SECRET"}
+)
+_TWO_WORDS = frozenset({"CREATE", "DROP", "ALTER"})
+_COUNTED = {"insert": "INSERT 0", "update": "UPDATE", "delete": "DELETE", "merge_into": "MERGE", "copy": "COPY"}
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One statement of a query: its text without the semicolon, where it begins, its first words in upper case."""
+
+    text: str
+    start: int
+    words: tuple[str, ...]
+
+
+@lru_cache(1024)
+def split(text: str) -> tuple[Piece, ...]:
+    """The statements of a text; those that hold nothing are left out."""
+    try:
+        tokens = tokenize(text)
+    except SqlSyntaxError:
+        return (Piece(text, 0, ()),)  # the engine finds the words for it
+    pieces: list[Piece] = []
+    start = first = 0
+    for index, token in enumerate(tokens):
+        if token.upper == ";":
+            _add(pieces, text[start : token.start], start, tokens[first:index])
+            start, first = token.end, index + 1
+    _add(pieces, text[start:], start, tokens[first:])
+    return tuple(pieces)
+
+
+def _add(pieces: list[Piece], text: str, start: int, tokens: list[Token]) -> None:
+    if tokens:
+        shift = tokens[0].start - start
+        pieces.append(Piece(text[shift:].rstrip(), start + shift, tuple(token.upper for token in tokens[:8])))
+
+
+def tag_of(words: tuple[str, ...], kind: str) -> str:
+    """The tag of a statement of the engine's, without the count; ``kind`` is the engine's own name of what it is."""
+    if kind in _COUNTED:
+        return _COUNTED[kind]
+    if kind in ("select", "execute", "relation") or not words:
+        return "SELECT"
+    first = words[0]
+    if first in _TWO_WORDS:
+        second = next((word for word in words[1:] if word and word not in _CHANGES), "")
+        return f"{first} {'FUNCTION' if second == 'MACRO' else second}".rstrip()
+    return first
+
+
+def is_counted(kind: str) -> bool:
+    """Whether the tag of a statement without rows has a number."""
+    return kind in _COUNTED

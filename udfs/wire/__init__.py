@@ -1,0 +1,1 @@
+"""Kernels that lay out rows for the Postgres wire protocol."""
