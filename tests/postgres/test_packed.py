@@ -72,7 +72,7 @@ CASES = {
     "int8": (struct.pack(">q", -4), -4),
     "float4": (struct.pack(">f", 0.5), 0.5),
     "date": (struct.pack(">i", -1), date(1999, 12, 31)),
-    "timestamp": (struct.pack(">q", 1), datetime(2000, 1, 1, 0, 0, 0, 1)),  # noqa: DTZ001
+    "timestamp": (struct.pack(">q", 1), datetime(2000, 1, 1, 0, 0, 0, 1)),
     "text": ("ü".encode(), "ü"),
     "bytea": (b"\0\xff", b"\0\xff"),
 }

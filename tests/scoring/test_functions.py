@@ -88,7 +88,7 @@ def test_text_booleans_and_times_with_nulls(connect, mixed):
             "colour": [words[int(code)] for code in rows[:, 0]],
             "flag": [bool(flag) for flag in rows[:, 1]],
             "day": [dt.date(2020, int(month), 3) for month in rows[:, 2]],
-            "moment": [dt.datetime(2021, 5, 6, int(hour), 59, 59) for hour in rows[:, 3]],  # noqa: DTZ001
+            "moment": [dt.datetime(2021, 5, 6, int(hour), 59, 59) for hour in rows[:, 3]],
             "price": rows[:, 4],
         }
     )

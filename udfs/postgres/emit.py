@@ -127,7 +127,7 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     from udfs.transforms.registry import OPERATORS  # noqa: PLC0415
 
     functions: dict[str, Any] = {**SQL_FUNCTIONS, **C_FUNCTIONS}
-    kernels: list[Any] = sorted({OPERATORS[s.name].kernel for s in NUMBERED}, key=lambda kernel: kernel.__name__)  # type: ignore[union-attr]
+    kernels: list[Any] = sorted({OPERATORS[s.name].kernel for s in NUMBERED}, key=lambda kernel: kernel.__name__)
     wanted = [(function, types.int64) for function in functions.values()] + [(k, types.void) for k in kernels]
     names, modules = zip(*emit_modules(wanted), strict=True)
     glue = [_head(major, level)]
