@@ -1,16 +1,16 @@
 -- Why a row scores as it does, in PL/Python for every scorer that has it. {load} stands for the lines that find the package.
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, asking text, stamp bytea, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, asking text, stamp bytea, sent bytea, row_text text)
 RETURNS jsonb LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_explanation(plpy, reference, asking, stamp, row_text)
+return module.row_explanation(plpy, reference, asking, stamp, sent, row_text)
 $python$;
 
 CREATE OR REPLACE FUNCTION sqlml.explain(name text, r anyelement) RETURNS jsonb
-LANGUAGE sql STABLE COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
     SELECT sqlml._py_row_explanation(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
-        pg_catalog.to_jsonb(r)::pg_catalog.text
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
     )
 $body$;
 

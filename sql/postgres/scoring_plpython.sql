@@ -35,30 +35,30 @@ $python$
 END
 $functions$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_value(reference text, asking text, stamp bytea, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_value(reference text, asking text, stamp bytea, sent bytea, row_text text)
 RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_value(plpy, reference, asking, stamp, row_text)
+return module.row_value(plpy, reference, asking, stamp, sent, row_text)
 $python$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_label(reference text, asking text, stamp bytea, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_label(reference text, asking text, stamp bytea, sent bytea, row_text text)
 RETURNS text LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_label(plpy, reference, asking, stamp, row_text)
+return module.row_label(plpy, reference, asking, stamp, sent, row_text)
 $python$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_probability(reference text, asking text, stamp bytea, class_label text, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_probability(reference text, asking text, stamp bytea, class_label text, sent bytea, row_text text)
 RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_probability(plpy, reference, asking, stamp, class_label, row_text)
+return module.row_probability(plpy, reference, asking, stamp, class_label, sent, row_text)
 $python$;
 
 -- A whole row, matched by column name; or the only argument.
 CREATE OR REPLACE FUNCTION sqlml.predict(name text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
     SELECT sqlml._py_row_value(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
-        pg_catalog.to_jsonb(r)::pg_catalog.text
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
     )
 $body$;
 
@@ -73,30 +73,30 @@ BEGIN ATOMIC
 END;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement) RETURNS text
-LANGUAGE sql STABLE COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
     SELECT sqlml._py_row_label(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
-        pg_catalog.to_jsonb(r)::pg_catalog.text
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
     )
 $body$;
 
 -- The label in the type of the last argument, which is otherwise of no account: predict_label('churn', t, NULL::boolean).
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement, of_type anycompatible) RETURNS anycompatible
-LANGUAGE plpgsql STABLE COST 500 AS $body$
+LANGUAGE plpgsql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
 BEGIN
     of_type := sqlml._py_row_label(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()),
-        pg_catalog.to_jsonb(r)::pg_catalog.text
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
     );
     RETURN of_type;
 END
 $body$;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_proba(name text, class_label text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE COST 500 AS $body$
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
     SELECT sqlml._py_row_probability(
         name, CURRENT_USER::pg_catalog.text, pg_catalog.timestamptz_send(pg_catalog.statement_timestamp()), class_label,
-        pg_catalog.to_jsonb(r)::pg_catalog.text
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
     )
 $body$;
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from udfs.errors import InputMismatchError, SqlmlError
 from udfs.postgres.row_scorer import RowScorer
-from udfs.postgres.rows_by_name import packed_row
+from udfs.postgres.rows_by_name import packed_row, read_row
 
 KEPT_BYTES = 256 << 20  # of images, in each backend
 MANY_REFERENCES = 1_000
@@ -100,22 +100,22 @@ def score(plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbe
     return _OUTPUTS[output](scorer, reference)
 
 
-def _filled(plpy: Any, reference: str, role: str, stamp: bytes, row: str, *, explains: bool = False) -> RowScorer:
+def _filled(plpy: Any, reference: str, role: str, stamp: bytes, row: Sequence[Any], *, explains: bool = False) -> RowScorer:
     scorer = scorer_of(plpy, reference, role, stamp)
     if explains:
         scorer.prepare_explanations()
-    scorer.fill(*packed_row(scorer.model, json.loads(row)))
+    scorer.fill(*packed_row(scorer.model, read_row(*row)))
     return scorer
 
 
 @_told
-def row_value(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> float:
-    """The value, or the probability of the greater class, of a row as JSON."""
+def row_value(plpy: Any, reference: str, role: str, stamp: bytes, *row: Any) -> float:
+    """The value, or the probability of the greater class, of a row as ``read_row`` takes it."""
     return _filled(plpy, reference, role, stamp, row).value()
 
 
 @_told
-def row_label(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> str:
+def row_label(plpy: Any, reference: str, role: str, stamp: bytes, *row: Any) -> str:
     """What is predicted, as text."""
     scorer = _filled(plpy, reference, role, stamp, row)
     classes = scorer.model.label.classes
@@ -126,7 +126,7 @@ def row_label(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> s
 
 
 @_told
-def row_probability(plpy: Any, reference: str, role: str, stamp: bytes, class_label: str, row: str) -> float:
+def row_probability(plpy: Any, reference: str, role: str, stamp: bytes, class_label: str, *row: Any) -> float:
     """The probability of one class."""
     scorer = _filled(plpy, reference, role, stamp, row)
     classes = scorer.model.label.classes
@@ -137,7 +137,7 @@ def row_probability(plpy: Any, reference: str, role: str, stamp: bytes, class_la
 
 
 @_told
-def row_explanation(plpy: Any, reference: str, role: str, stamp: bytes, row: str) -> str:
+def row_explanation(plpy: Any, reference: str, role: str, stamp: bytes, *row: Any) -> str:
     """The attribution of each feature to the raw score of what is predicted, as a JSON object."""
     scorer = _filled(plpy, reference, role, stamp, row, explains=True)
     model = scorer.model
