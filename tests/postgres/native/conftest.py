@@ -24,6 +24,11 @@ SQL = Path(__file__).parents[3] / "sql" / "postgres" / "native.sql"
 CATALOG = """
 CREATE SCHEMA sqlml;
 CREATE TABLE sqlml._images (artifact_hash text PRIMARY KEY, image bytea);
+CREATE TABLE sqlml._models (model_id uuid, owner oid, owner_name name);
+CREATE TABLE sqlml._versions (model_id uuid, artifact_hash text, freed boolean);
+CREATE TABLE sqlml._aliases (model_id uuid);
+CREATE TABLE sqlml._grants (model_id uuid, grantee_name name, grantee_number oid);
+CREATE TABLE sqlml.artifacts (artifact_hash text);
 CREATE TABLE public.named (name text PRIMARY KEY, hash text);
 CREATE FUNCTION sqlml._resolve(reference text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE found text;
