@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 # The model is made once a session, the call prepared once (LightGBM's fast form for single rows).
-CTYPES_PER_ROW = '''
+CTYPES_PER_ROW = """
 CREATE OR REPLACE FUNCTION ctypes_score(x float8[]) RETURNS float8 LANGUAGE plpython3u AS $python$
 import ctypes
 if "call" not in SD:
@@ -28,7 +28,7 @@ memory[:] = x
 call(config, memory, ctypes.byref(count), ctypes.byref(out))
 return out.value
 $python$
-'''
+"""
 
 SOURCE = r"""
 #include "postgres.h"
@@ -90,13 +90,26 @@ def _compiled(connection: Any) -> str | None:
     import lightgbm
 
     compiler, major = shutil.which("gcc"), connection.info.server_version // 10_000
-    headers = next((p for p in Path("/usr/include/postgresql").glob(f"{major}/server") if (p / "fmgr.h").exists()), None)
+    headers = next(
+        (p for p in Path("/usr/include/postgresql").glob(f"{major}/server") if (p / "fmgr.h").exists()), None
+    )
     if compiler is None or headers is None:
         return None
     folder = Path(tempfile.mkdtemp(prefix="sqlml-rivals-"))
     folder.chmod(0o755)
     (folder / "rival.c").write_text(SOURCE, encoding="utf-8")
     engine = Path(shutil.copy(lightgbm.libpath.find_lib_path()[0], folder / "lib_lightgbm.so"))
-    command = [compiler, "-O2", "-shared", "-fPIC", f"-I{headers}", "-o", "rival.so", "rival.c", engine.name, f"-Wl,-rpath,{folder}"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603 - our own source
+    command = [
+        compiler,
+        "-O2",
+        "-shared",
+        "-fPIC",
+        f"-I{headers}",
+        "-o",
+        "rival.so",
+        "rival.c",
+        engine.name,
+        f"-Wl,-rpath,{folder}",
+    ]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     return str(folder / "rival.so") if done.returncode == 0 else None

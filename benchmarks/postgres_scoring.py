@@ -71,12 +71,16 @@ def _database(cluster: Any, shape: Shape, scorer: str, rows: int) -> str:
     with psycopg.connect(dsn, autocommit=True) as connection:
         connection.execute("SELECT setseed(0.5)")
         connection.execute(f"CREATE TABLE points AS SELECT {values} FROM generate_series(1, {rows})")
-        connection.execute(f"CREATE TABLE training AS SELECT *, f0 + f1 * f2 + sin(3 * f3) > 0 AS y FROM points LIMIT {FEW_ROWS}")
+        connection.execute(
+            f"CREATE TABLE training AS SELECT *, f0 + f1 * f2 + sin(3 * f3) > 0 AS y FROM points LIMIT {FEW_ROWS}"
+        )
         connection.execute("VACUUM ANALYZE points")
     install(dsn, scorer, tell=lambda text: None)  # type: ignore[arg-type] - one of the three names
     options = f"input_label_cols = ['y'], max_iterations = {shape.trees}, num_leaves = {shape.leaves}, data_split_method = 'NO_SPLIT'"
     with sqlml.connect(dsn) as con:
-        con.execute(f"CREATE MODEL {shape.name} OPTIONS ({options}, num_threads = 1, seed = 1) AS SELECT * FROM training")
+        con.execute(
+            f"CREATE MODEL {shape.name} OPTIONS ({options}, num_threads = 1, seed = 1) AS SELECT * FROM training"
+        )
     return dsn
 
 
@@ -151,7 +155,12 @@ class _Bench:
             {NATIVE: self.ask("native", self.score()), WORKERS: self.in_workers, LIGHTGBM: self.with_lightgbm, KERNEL: self.with_kernel},
             rounds,
         )  # fmt: skip
-        pairs = ((NATIVE, LIGHTGBM, "2.8x"), (NATIVE, KERNEL, "1.5x"), (WORKERS, LIGHTGBM, "5x"), (WORKERS, NATIVE, "1.8x"))
+        pairs = (
+            (NATIVE, LIGHTGBM, "2.8x"),
+            (NATIVE, KERNEL, "1.5x"),
+            (WORKERS, LIGHTGBM, "5x"),
+            (WORKERS, NATIVE, "1.8x"),
+        )
         return [self.figure(ours, rival, times, self.rows, goal) for ours, rival, goal in pairs]
 
     def figure(self, ours: str, rival: str, times: dict[str, float], rows: int, goal: str = "") -> Figure:
@@ -169,15 +178,23 @@ class _Bench:
             NATIVE: self.ask("native", self.score(few)),
             PYTHON: self.dialect("plpython", few),
             SQL: self.dialect("sql", few),
-            CTYPES: self.ask("plpython", f"SELECT sum(ctypes_score({array})) FROM (SELECT * FROM points LIMIT {few}) AS p"),
+            CTYPES: self.ask(
+                "plpython", f"SELECT sum(ctypes_score({array})) FROM (SELECT * FROM points LIMIT {few}) AS p"
+            ),
         }
         rivals = c_per_row(self.plain["native"], self.text, self.shape, few)
         contestants |= {name: self.ask("native", query) for name, query in rivals.items()}
         times = take_turns(contestants, rounds)
-        lines = [self.figure(NATIVE, CTYPES, times, few, "2.5x"), self.figure(PYTHON, CTYPES, times, few), self.figure(SQL, CTYPES, times, few)]
+        lines = [
+            self.figure(NATIVE, CTYPES, times, few, "2.5x"),
+            self.figure(PYTHON, CTYPES, times, few),
+            self.figure(SQL, CTYPES, times, few),
+        ]
         lines += [self.figure(NATIVE, name, times, few) for name in rivals]
         if not rivals:
-            print("  PostgresML's shape was left out: it needs the server's headers (postgresql-server-dev) and a C compiler")
+            print(
+                "  PostgresML's shape was left out: it needs the server's headers (postgresql-server-dev) and a C compiler"
+            )
         print("  MADlib was left out: it has no package here")
         return lines
 
@@ -185,7 +202,9 @@ class _Bench:
         """The first call of a fresh backend, and one row of a prepared statement."""
         import psycopg
 
-        call = f"SELECT sqlml.predict('{self.shape.name}', {', '.join('0.5::float8' for _ in range(self.shape.columns))})"
+        call = (
+            f"SELECT sqlml.predict('{self.shape.name}', {', '.join('0.5::float8' for _ in range(self.shape.columns))})"
+        )
         first = []
         for _ in range(9):
             with psycopg.connect(self.dsns["native"], autocommit=True) as fresh:

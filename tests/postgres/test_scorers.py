@@ -63,7 +63,9 @@ def con(dsn):
 def plain(dsn):
     """A connection without sqlml."""
     with psycopg.connect(dsn, autocommit=True) as opened:
-        opened.execute("SET jit = off; SET TimeZone = 'America/New_York'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = 0")
+        opened.execute(
+            "SET jit = off; SET TimeZone = 'America/New_York'; SET DateStyle = 'SQL, DMY'; SET extra_float_digits = 0"
+        )
         yield opened
 
 
@@ -107,13 +109,17 @@ def test_reference_models_score_as_lightgbm(con, plain, scorer, kind, tmp_path):
     (tmp_path / "m.sqlml").write_bytes(write_artifact(plain_model(booster, rows.shape[1])))
     con.execute(f"IMPORT OR REPLACE MODEL m FROM '{tmp_path / 'm.sqlml'}'")
     columns = [f"f{i}" for i in range(rows.shape[1])]
-    con.execute("DROP TABLE IF EXISTS r; CREATE TABLE r (id int, " + ", ".join(f"{name} float8" for name in columns) + ")")
+    con.execute(
+        "DROP TABLE IF EXISTS r; CREATE TABLE r (id int, " + ", ".join(f"{name} float8" for name in columns) + ")"
+    )
     with plain.cursor().copy("COPY r FROM STDIN") as copy:
         for number, row in enumerate(rows.tolist()):
             copy.write_row([number, *row])
     expected = booster.predict(rows)
     if expected.ndim > 1:
-        flat = con.execute("SELECT * FROM ML.PREDICT(MODEL m, (SELECT * FROM r), STRUCT(TRUE AS flat)) ORDER BY id").fetchall()
+        flat = con.execute(
+            "SELECT * FROM ML.PREDICT(MODEL m, (SELECT * FROM r), STRUCT(TRUE AS flat)) ORDER BY id"
+        ).fetchall()
         same_bits([row[-expected.shape[1] :] for row in flat], expected)
         return
     same_bits([v for (v,) in con.execute("SELECT PREDICT(m, *) AS v FROM r ORDER BY id").fetchall()], expected)
@@ -125,17 +131,21 @@ def test_reference_models_score_as_lightgbm(con, plain, scorer, kind, tmp_path):
 # Every type of column
 
 DAY = dt.timedelta(days=1)
-WORDS = ["", "red", "blue", "a  b", "żółć", "it's \\ \"q\"", "\U0001f600", "x" * 400, " padded "]
+WORDS = ["", "red", "blue", "a  b", "żółć", 'it\'s \\ "q"', "\U0001f600", "x" * 400, " padded "]
 COLOURS = ["red", "blue", "grün"]
 UUIDS = [str(uuid.UUID(int=k * 2**100 + 7)) for k in range(5)]
 
 
 def _moment(chance):
-    return dt.datetime(1, 1, 1) + dt.timedelta(days=chance.randrange(3_652_000), microseconds=chance.randrange(86_400_000_000))
+    return dt.datetime(1, 1, 1) + dt.timedelta(
+        days=chance.randrange(3_652_000), microseconds=chance.randrange(86_400_000_000)
+    )
 
 
 def _number(chance):
-    return chance.choice([0.0, -0.0, 0.1, -1.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"), chance.gauss(0, 50)])
+    return chance.choice(
+        [0.0, -0.0, 0.1, -1.5, 1e-300, 1e300, float("inf"), float("-inf"), float("nan"), chance.gauss(0, 50)]
+    )
 
 
 # Type, a random value as COPY takes it, and the same as an argument of the model, by a conversion that is not ours.
@@ -215,8 +225,14 @@ class RandomTable:
         self.label = [chance.gauss(0, 0.1) + label_of(row) for row in zip(*self.values, strict=True)]
 
     def store(self, plain, name):
-        columns = sql.SQL(", ").join(sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(k)) for c, k in self.kinds.items())
-        plain.execute(sql.SQL("DROP TABLE IF EXISTS {0}; CREATE TABLE {0} ({1}, y float8, id int)").format(sql.Identifier(name), columns))
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(c), sql.SQL(k)) for c, k in self.kinds.items()
+        )
+        plain.execute(
+            sql.SQL("DROP TABLE IF EXISTS {0}; CREATE TABLE {0} ({1}, y float8, id int)").format(
+                sql.Identifier(name), columns
+            )
+        )
         with plain.cursor().copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(name))) as copy:
             for number, row in enumerate(zip(*self.values, self.label, strict=True)):
                 copy.write_row([*row, number])
@@ -232,7 +248,7 @@ def signal(value):
         return float(value.hour > 11)
     if isinstance(value, dt.date):
         return float(value.month % 4)
-    return 2.0 if value == value and value > 0 else 0.0  # noqa: PLR0124 - NaN is not
+    return 2.0 if value == value and value > 0 else 0.0
 
 
 def label_of(row):
@@ -258,7 +274,9 @@ def test_rows_of_random_types(con, plain, scorer, colour, seed):
     """5,000 rows each, by a model that was trained on others."""
     kinds = every_type_then_random(seed)
     RandomTable(seed + 100, 1_500, kinds).store(plain, "trained")
-    con.execute(f"CREATE OR REPLACE MODEL m OPTIONS (input_label_cols = ['y'], {OPTIONS}) AS SELECT {listed(kinds)}, y FROM trained")
+    con.execute(
+        f"CREATE OR REPLACE MODEL m OPTIONS (input_label_cols = ['y'], {OPTIONS}) AS SELECT {listed(kinds)}, y FROM trained"
+    )
     table = RandomTable(seed, 5_000, kinds)
     table.store(plain, "random_rows")
     model = learned(con, "m")
@@ -276,15 +294,25 @@ def test_classes_and_probabilities(con, plain, scorer, colour, label):
     kinds = ["double precision", "text", "timestamptz", "boolean", "numeric", "char(6)"]
     table = RandomTable(9, 1_500, kinds, has_infinite=False)  # which Python could not fetch
     table.store(plain, "classes")
-    made = "y > 1.5 AS flag" if label == "flag" else "(ARRAY['low', 'mid', 'high'])[1 + (y > 1)::int + (y > 2)::int] AS kind"
-    con.execute(f"CREATE OR REPLACE MODEL m OPTIONS (input_label_cols = ['{label}'], {OPTIONS}) AS SELECT {listed(kinds)}, {made} FROM classes")
+    made = (
+        "y > 1.5 AS flag"
+        if label == "flag"
+        else "(ARRAY['low', 'mid', 'high'])[1 + (y > 1)::int + (y > 2)::int] AS kind"
+    )
+    con.execute(
+        f"CREATE OR REPLACE MODEL m OPTIONS (input_label_cols = ['{label}'], {OPTIONS}) AS SELECT {listed(kinds)}, {made} FROM classes"
+    )
     model = learned(con, "m")
     batch = table.batch.select([argument.name for argument in model.arguments])
     expected = Scorer(model).predictions(batch)
     shares = np.stack((1 - expected[0], expected[0])) if len(expected) == 1 else expected
-    flat = con.execute("SELECT * FROM ML.PREDICT(MODEL m, (SELECT * FROM classes), STRUCT(TRUE AS flat)) ORDER BY id").fetchall()
+    flat = con.execute(
+        "SELECT * FROM ML.PREDICT(MODEL m, (SELECT * FROM classes), STRUCT(TRUE AS flat)) ORDER BY id"
+    ).fetchall()
     same_bits([row[-len(shares) :] for row in flat], shares.T)
-    chosen = [model.label.classes[k] for k in (shares.argmax(axis=0) if len(shares) > 2 else (shares[1] > 0.5).astype(int))]
+    chosen = [
+        model.label.classes[k] for k in (shares.argmax(axis=0) if len(shares) > 2 else (shares[1] > 0.5).astype(int))
+    ]
     found = [v for (v,) in con.execute("SELECT PREDICT(m, *) AS v FROM classes ORDER BY id").fetchall()]
     assert found == chosen
     if scorer in ROW_SCORERS:
@@ -322,18 +350,29 @@ def operand_table(plain, name, seed, rows):
         "u": [" ".join(chance.choices(["cat", "dog", "sat", "red"], k=chance.randrange(1, 4))) for _ in range(rows)],
         "t": [dt.datetime(2021, 1, 1) + dt.timedelta(minutes=chance.randrange(10**6)) for _ in range(rows)],
         "v": [dt.datetime(2022, 5, 1) + dt.timedelta(seconds=chance.randrange(10**7)) for _ in range(rows)],
-        "z": [dt.datetime(2023, 3, 1, tzinfo=dt.UTC) + dt.timedelta(hours=chance.randrange(9_000)) for _ in range(rows)],
+        "z": [
+            dt.datetime(2023, 3, 1, tzinfo=dt.UTC) + dt.timedelta(hours=chance.randrange(9_000)) for _ in range(rows)
+        ],
     }
     for name_of, values in columns.items():
         if name_of != "n":
             columns[name_of] = [None if chance.random() < 0.07 else value for value in values]
     label = [label_of(row) + chance.gauss(0, 0.1) for row in zip(*columns.values(), strict=True)]
-    types = "a float8, b float8, n int, k bool, s text, u text, t timestamp, v timestamp, z timestamptz, y float8, id int"
+    types = (
+        "a float8, b float8, n int, k bool, s text, u text, t timestamp, v timestamp, z timestamptz, y float8, id int"
+    )
     plain.execute(f"DROP TABLE IF EXISTS {name}; CREATE TABLE {name} ({types})")
     with plain.cursor().copy(f"COPY {name} FROM STDIN") as copy:
         for row in zip(*columns.values(), label, itertools.count(), strict=False):
             copy.write_row(row)
-    kinds = {"k": pa.bool_(), "s": pa.string(), "u": pa.string(), "t": pa.timestamp("us"), "v": pa.timestamp("us"), "z": pa.timestamp("us", "UTC")}
+    kinds = {
+        "k": pa.bool_(),
+        "s": pa.string(),
+        "u": pa.string(),
+        "t": pa.timestamp("us"),
+        "v": pa.timestamp("us"),
+        "z": pa.timestamp("us", "UTC"),
+    }
     return {name_of: pa.array(values, kinds.get(name_of, pa.float64())) for name_of, values in columns.items()}
 
 

@@ -5,8 +5,6 @@ triggers on its tables send an invalidation of the server's own (``changed``), w
 no trigger sees are roles, so an answer holds the role through which the user may use the model, and membership is asked anew.
 """
 
-
-
 from __future__ import annotations
 
 import numpy as np

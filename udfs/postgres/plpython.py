@@ -100,7 +100,9 @@ def score(plpy: Any, output: str, reference: str, role: str, stamp: bytes, numbe
     return _OUTPUTS[output](scorer, reference)
 
 
-def _filled(plpy: Any, reference: str, role: str, stamp: bytes, row: Sequence[Any], *, explains: bool = False) -> RowScorer:
+def _filled(
+    plpy: Any, reference: str, role: str, stamp: bytes, row: Sequence[Any], *, explains: bool = False
+) -> RowScorer:
     scorer = scorer_of(plpy, reference, role, stamp)
     if explains:
         scorer.prepare_explanations()

@@ -81,6 +81,14 @@ def library():
     return library_for(int(PROGRAMS.parent.name) * 10_000, flags)
 
 
+def write_file(connection, path, content):
+    """A file of the server's."""
+    with connection.transaction():
+        (oid,) = connection.execute("SELECT lo_from_bytea(0, %s)", [content]).fetchone()
+        connection.execute("SELECT lo_export(%s, %s)", [oid, path])
+        connection.execute("SELECT lo_unlink(%s)", [oid])
+
+
 @pytest.fixture(scope="session")
 def installed(server, library):
     """The server's address, with the functions in its database postgres."""
@@ -88,10 +96,7 @@ def installed(server, library):
         connection.execute(CATALOG)
         (folder,) = connection.execute("SHOW data_directory").fetchone()
         path = f"{folder}/{library_name(library)}"
-        with connection.transaction():
-            (oid,) = connection.execute("SELECT lo_from_bytea(0, %s)", [library]).fetchone()
-            connection.execute("SELECT lo_export(%s, %s)", [oid, path])
-            connection.execute("SELECT lo_unlink(%s)", [oid])
+        write_file(connection, path, library)
         connection.execute(SQL.read_text().replace("{library}", path))
     return server
 

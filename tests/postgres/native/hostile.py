@@ -17,10 +17,19 @@ from udfs.postgres import layout
 from udfs.postgres.image import checksum
 from udfs.postgres.verify import CONTRIBUTIONS, FEATURES, PREDICTION, load_library
 
-WILD = np.array([-1, 0, 1, 2, 3, 7, 63, 64, 65, 255, 256, 2**31, -(2**31), 2**40, 2**60, -(2**62), 2**63 - 1, -(2**63)], np.int64)
+WILD = np.array(
+    [-1, 0, 1, 2, 3, 7, 63, 64, 65, 255, 256, 2**31, -(2**31), 2**40, 2**60, -(2**62), 2**63 - 1, -(2**63)], np.int64
+)
 TEXTS = [b"", b"a", b"word 3", b"a b a", "żółć".encode(), b"abcdefgh", b"x" * 300]
 # Where programs are, and what else TreeSHAP follows.
-CHOSEN = (layout.INSTRUCTIONS, layout.PARAMETERS, layout.PARAMETERS, layout.NODES, layout.TREE_TABLE, layout.FEATURE_TABLE)
+CHOSEN = (
+    layout.INSTRUCTIONS,
+    layout.PARAMETERS,
+    layout.PARAMETERS,
+    layout.NODES,
+    layout.TREE_TABLE,
+    layout.FEATURE_TABLE,
+)
 
 
 class Guarded:

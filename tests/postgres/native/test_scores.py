@@ -151,4 +151,6 @@ def test_models_that_nobody_uses_make_room_for_others(connection, publish):
     together = ", ".join(f"sqlml._value('large {number}', i, 2, 3, 4)" for number in range(3))
     rows = connection.execute(f"SELECT {together} FROM generate_series(1, 1) AS g(i)").fetchall()
     assert rows == [values[0] * 3]
-    connection.execute("DELETE FROM named WHERE name LIKE 'large%'; DELETE FROM sqlml._images WHERE length(image) > 80000000")
+    connection.execute(
+        "DELETE FROM named WHERE name LIKE 'large%'; DELETE FROM sqlml._images WHERE length(image) > 80000000"
+    )

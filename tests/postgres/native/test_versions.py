@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import psycopg
 import pytest
@@ -11,7 +13,7 @@ from udfs.postgres.image import build_server_image
 from udfs.postgres.install import library_name, reference_model
 from udfs.scorer import Scorer
 
-from conftest import CATALOG, SQL  # isort: skip - beside this file
+from .conftest import CATALOG, SQL, write_file
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +29,7 @@ def expected():
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("major", [15, 16, 17])
 def test_scores_on_every_version_and_level(cluster_of, expected, major, level):
-    if level == "x86-64-v3" and "avx2" not in open("/proc/cpuinfo").read():
+    if level == "x86-64-v3" and "avx2" not in Path("/proc/cpuinfo").read_text():
         pytest.skip("this machine is older")
     cluster = cluster_of(major)
     name = f"native_{level.replace('-', '_')}"
@@ -36,11 +38,15 @@ def test_scores_on_every_version_and_level(cluster_of, expected, major, level):
     with psycopg.connect(cluster.create_database(name), autocommit=True) as connection:
         connection.execute(CATALOG)
         path = f"{connection.execute('SHOW data_directory').fetchone()[0]}/{library_name(library)}"
-        connection.execute("SELECT lo_export(lo_from_bytea(0, %s), %s)", [library, path])
+        write_file(connection, path, library)
         connection.execute(SQL.read_text().replace("{library}", path))
-        connection.execute("INSERT INTO sqlml._images VALUES (%s, %s)", ["0" * 64, build_server_image(reference_model())])
+        connection.execute(
+            "INSERT INTO sqlml._images VALUES (%s, %s)", ["0" * 64, build_server_image(reference_model())]
+        )
         connection.execute("INSERT INTO named VALUES ('m', %s)", ["0" * 64])
-        connection.execute("CREATE TABLE r (id int, a float8, b float8, c float8, d float8, t timestamptz DEFAULT now())")
+        connection.execute(
+            "CREATE TABLE r (id int, a float8, b float8, c float8, d float8, t timestamptz DEFAULT now())"
+        )
         with connection.cursor().copy("COPY r (id, a, b, c, d) FROM STDIN") as copy:
             for number, row in enumerate(rows.tolist()):
                 copy.write_row([number, *row])
@@ -61,6 +67,6 @@ def test_a_library_of_another_version_is_refused_by_the_server(installed):
         other = 160_000 if connection.info.server_version < 160_000 else 150_000
         library = build_library(other, "x86-64-v2")
         path = f"{connection.execute('SHOW data_directory').fetchone()[0]}/other.so"
-        connection.execute("SELECT lo_export(lo_from_bytea(0, %s), %s)", [library, path])
+        write_file(connection, path, library)
         with pytest.raises(psycopg.Error, match="version mismatch"):
             connection.execute(f"CREATE FUNCTION other(text) RETURNS float8 LANGUAGE c AS '{path}', 'sqlml_value'")

@@ -178,7 +178,7 @@ def test_what_a_transaction_did_is_seen_by_itself_and_undone(root, connect):
     assert changed != before[0]
     assert value(other, ONE) == before[1]
     root.execute("SAVEPOINT s")
-    run(root, "DROP MODEL churn")
+    run(root, "DROP MODEL churn CASCADE")
     with pytest.raises(psycopg.errors.UndefinedObject):
         root.execute(ONE)
     root.execute("ROLLBACK TO s")
@@ -219,7 +219,11 @@ def test_images_are_hidden_from_those_who_may_not_use_the_model(root, bob, conne
     assert value(connect("alice"), "SELECT count(*) FROM sqlml._images") == 0
     run(root, "REVOKE USAGE ON MODEL churn FROM bob")
     assert value(bob, "SELECT count(*) FROM sqlml._images") == 0
-    for change in ("DELETE FROM sqlml._images", "UPDATE sqlml._images SET image = ''", "INSERT INTO sqlml._images VALUES ('', '')"):
+    for change in (
+        "DELETE FROM sqlml._images",
+        "UPDATE sqlml._images SET image = ''",
+        "INSERT INTO sqlml._images VALUES ('', '')",
+    ):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             bob.execute(change)
 
@@ -232,7 +236,9 @@ def test_a_model_of_the_server_s_own_expressions_is_for_the_dialect(root):
     )
     assert len(run(root, "SELECT PREDICT(odd, *) AS p FROM customers WHERE id < 10")) == 9
     for call in ("sqlml.predict('odd', c)", "sqlml.predict_label('odd', c)", "sqlml.predict_version('odd', 1, c)"):
-        with pytest.raises(psycopg.errors.FeatureNotSupported, match="needs expressions that only the database can compute"):
+        with pytest.raises(
+            psycopg.errors.FeatureNotSupported, match="needs expressions that only the database can compute"
+        ):
             root.execute(f"SELECT {call} FROM customers AS c")
 
 
@@ -240,9 +246,13 @@ def test_another_library_takes_over_under_open_sessions(root, connect):
     """An upgrade: sessions that have the old one in memory call the new one in their next statement."""
     other = connect()
     before = value(other, SCORE)
-    (path,) = root.execute("SELECT DISTINCT probin FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace AND probin IS NOT NULL").fetchone()
+    (path,) = root.execute(
+        "SELECT DISTINCT probin FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace AND probin IS NOT NULL"
+    ).fetchone()
     newer = path.replace(".so", "_newer.so")
-    root.execute(f"SELECT lo_export(lo_from_bytea(0, pg_read_binary_file('{path}') || '\\x00'), '{newer}')")
+    with root.transaction():
+        number = value(root, f"SELECT lo_from_bytea(0, pg_read_binary_file('{path}') || '\\x00')")
+        root.execute(f"SELECT lo_export({number}, '{newer}'), lo_unlink({number})")
     root.execute(read_sql("postgres/native.sql").replace("{library}", newer))
     assert value(other, SCORE) == before
     run(root, "CREATE OR REPLACE VIEW again AS SELECT id, PREDICT_PROBA(churn, *) AS q FROM customers")
