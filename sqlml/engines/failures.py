@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlml.errors import ConflictError, EngineError, ReadOnlyError, ResourceError, SqlmlError
 
+
 # Serialisation and deadlock, and a constraint: it can only break where another session has committed the same name or hash since
 # our snapshot. A schema or table that two sessions create at once breaks a constraint of the system's, or is simply there.
 _OTHERS_AT_WORK = frozenset({"40001", "40P01", "23000", "23505", "55P03", "42P06", "42P07"})

@@ -45,9 +45,7 @@ def behind():
 def is_waiting(store, behind_store):
     """Whether the session of ``behind_store`` comes to wait for a lock."""
     pid = behind_store._engine.connection.info.backend_pid
-    query = (
-        "SELECT coalesce(bool_or(cardinality(pg_blocking_pids(pid)) > 0), false) FROM pg_stat_activity WHERE pid = ?"
-    )
+    query = "SELECT coalesce(bool_or(cardinality(pg_blocking_pids(pid)) > 0), false) FROM pg_stat_activity WHERE pid = ?"
     for _ in range(200):
         if store.rows(query, [pid])[0][0]:
             return True
@@ -206,9 +204,7 @@ def test_serializable_sessions_that_replace_one_model_retry_to_the_end(open_stor
     assert len({version.artifact_hash for version in versions}) == 17
 
 
-@pytest.mark.parametrize(
-    "damage", ["substring(body FROM 1 FOR 100)", "set_byte(body, 200, get_byte(body, 200) # 1)", "''::bytea"]
-)
+@pytest.mark.parametrize("damage", ["substring(body FROM 1 FOR 100)", "set_byte(body, 200, get_byte(body, 200) # 1)", "''::bytea"])
 def test_a_damaged_artifact_is_refused(open_store, make, damage):
     store = open_store()
     version = store.add_version(("m",), make.version())

@@ -324,7 +324,9 @@ def test_a_signature_does_not_change_under_a_view(viewed, make, schema):
     assert (other.version, other.model.default_version) == (3, 2)
     with pytest.raises(SignatureError, match='version 3 of model "m" has another signature than version 2') as caught:
         viewed.set_default(other.model, other)
-    assert caught.value.detail == (f"New input: z. Input x was number and is text. In use by: view {schema}.scores.")
+    assert caught.value.detail == (
+        f"New input: z. Input x was number and is text. In use by: view {schema}.scores."
+    )
     assert "REBUILD VIEWS" in caught.value.hint
     viewed.set_default(other.model, other, rebuild_views=True)
     assert viewed.resolve(name_of("m")).version == 3

@@ -106,9 +106,7 @@ def test_regression_scores_alike(both, source, tmp_path):
         "UNION ALL SELECT CAST('-inf' AS float8), 9007199254740993, CAST('nan' AS real), false, '', CAST('1900-02-28 23:59:59.999999+00' AS timestamptz), "
         "CAST('2400-02-29 00:00:00' AS timestamp), CAST('0001-01-01' AS date), -99999999.9999"
     )
-    results = [
-        con.execute(f"SELECT PREDICT(m, *) AS v FROM ({strange}) AS strange").fetchall() for con in both.values()
-    ]
+    results = [con.execute(f"SELECT PREDICT(m, *) AS v FROM ({strange}) AS strange").fetchall() for con in both.values()]
     assert sorted(bits(v for (v,) in results[0])) == sorted(bits(v for (v,) in results[1]))
 
 
@@ -130,11 +128,7 @@ def content(con, name):
     version = con._session.find(name)
     model = read_artifact(con._session.store.artifact(version))
     inputs = tuple(dataclasses.replace(item, sql_type="") for item in model.inputs)
-    return (
-        version,
-        model,
-        dataclasses.replace(model, inputs=inputs, label=dataclasses.replace(model.label, sql_type="")),
-    )
+    return version, model, dataclasses.replace(model, inputs=inputs, label=dataclasses.replace(model.label, sql_type=""))
 
 
 @pytest.mark.parametrize("label", ["y", "p", "k", "c"])
@@ -184,9 +178,7 @@ def test_labels_of_postgres_keep_their_type_on_duckdb(both, case, tmp_path):
     kind, value, expected, values = LABELS[case]
     source = both["postgres"]
     source._session.engine.run("CREATE TYPE mood AS ENUM ('sad', 'glad')")
-    source._session.engine.run(
-        f"CREATE TABLE l AS SELECT i, i % 2 AS x, CAST({value} AS {kind}) AS v FROM range(200) r(i)"
-    )
+    source._session.engine.run(f"CREATE TABLE l AS SELECT i, i % 2 AS x, CAST({value} AS {kind}) AS v FROM range(200) r(i)")
     source.execute(
         "CREATE MODEL m OPTIONS (input_label_cols = ['v'], max_iterations = 3, num_threads = 1, "
         "model_type = 'boosted_tree_classifier') AS SELECT x, v FROM l"
@@ -269,7 +261,6 @@ def test_what_describes_the_model_travels_with_it(both, source, tmp_path):
     for statement in ("SELECT * FROM ML.FEATURE_IMPORTANCE(MODEL m)",):
         assert target.execute(statement).fetchall() == both[source].execute(statement).fetchall()
     evaluated = [
-        con.execute("SELECT * FROM ML.EVALUATE(MODEL m, (SELECT * FROM t))").fetchall()
-        for con in (both[source], target)
+        con.execute("SELECT * FROM ML.EVALUATE(MODEL m, (SELECT * FROM t))").fetchall() for con in (both[source], target)
     ]
     assert list(evaluated[0][0]) == pytest.approx(list(evaluated[1][0]), rel=1e-12)

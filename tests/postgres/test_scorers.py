@@ -137,7 +137,7 @@ UUIDS = [str(uuid.UUID(int=k * 2**100 + 7)) for k in range(5)]
 
 
 def _moment(chance):
-    return dt.datetime(1, 1, 1) + dt.timedelta(
+    return dt.datetime.fromisoformat("0001-01-01") + dt.timedelta(
         days=chance.randrange(3_652_000), microseconds=chance.randrange(86_400_000_000)
     )
 
@@ -148,27 +148,7 @@ def _number(chance):
     )
 
 
-# Type, a random value as COPY takes it, and the same as an argument of the model, by a conversion that is not ours.
-TYPES = {
-    "smallint": (lambda c: c.randrange(-(2**15), 2**15), float),
-    "integer": (lambda c: c.choice([0, 1, -5, c.randrange(-(2**31), 2**31)]), float),
-    "bigint": (lambda c: c.choice([0, 2**53 + 1, -(2**63), c.randrange(-(2**63), 2**63)]), float),
-    "real": (lambda c: float(np.float32(c.choice([0.1, -2.7, 1e38, 1e-45, c.gauss(0, 9)]))), float),
-    "double precision": (_number, float),
-    "numeric": (lambda c: c.choice([Decimal("0.1"), Decimal("-12345678901234567890.123456789"), Decimal("NaN"), Decimal("Infinity"), Decimal(c.randrange(10**9)).scaleb(-4)]), float),
-    "numeric(9,3)": (lambda c: Decimal(c.randrange(-(10**9), 10**9)).scaleb(-3), float),
-    "boolean": (lambda c: c.random() < 0.5, bool),
-    "text": (lambda c: c.choice(WORDS), str),
-    "varchar(500)": (lambda c: c.choice(WORDS), str),
-    "char(6)": (lambda c: c.choice(["red", "blue", "a  b", "", " x", "żółć"]), lambda v: v.rstrip(" ")),
-    "colour": (lambda c: c.choice(COLOURS), str),
-    "uuid": (lambda c: c.choice(UUIDS), str),
-    "date": (lambda c: c.choice([_moment(c).date(), "infinity", "-infinity", "0044-03-15 BC", "12024-02-29"]), lambda v: _day_of(v)),
-    "timestamp": (lambda c: c.choice([_moment(c), _moment(c), "infinity", "-infinity", "0044-03-15 01:02:03.5 BC", "12024-02-29 12:00:00"]), lambda v: _micros_of(v)),
-    "timestamptz": (lambda c: c.choice([_moment(c).replace(tzinfo=dt.UTC), "infinity", "-infinity"]), lambda v: _micros_of(v)),
-    "time": (lambda c: (dt.datetime.min + dt.timedelta(microseconds=c.randrange(86_400_000_000))).time(), lambda v: _of_day(v)),
-}  # fmt: skip
-EPOCH = dt.datetime(1970, 1, 1)
+EPOCH = dt.datetime.fromisoformat("1970-01-01")
 # By PostgreSQL's own extract(epoch), as Python has no such years.
 BEYOND = {
     "0044-03-15 BC": -735_160, "12024-02-29": 3_672_207,
@@ -190,6 +170,26 @@ def _of_day(value):
     return ((value.hour * 60 + value.minute) * 60 + value.second) * 1_000_000 + value.microsecond
 
 
+# Type, a random value as COPY takes it, and the same as an argument of the model, by a conversion that is not ours.
+TYPES = {
+    "smallint": (lambda c: c.randrange(-(2**15), 2**15), float),
+    "integer": (lambda c: c.choice([0, 1, -5, c.randrange(-(2**31), 2**31)]), float),
+    "bigint": (lambda c: c.choice([0, 2**53 + 1, -(2**63), c.randrange(-(2**63), 2**63)]), float),
+    "real": (lambda c: float(np.float32(c.choice([0.1, -2.7, 1e38, 1e-45, c.gauss(0, 9)]))), float),
+    "double precision": (_number, float),
+    "numeric": (lambda c: c.choice([Decimal("0.1"), Decimal("-12345678901234567890.123456789"), Decimal("NaN"), Decimal("Infinity"), Decimal(c.randrange(10**9)).scaleb(-4)]), float),
+    "numeric(9,3)": (lambda c: Decimal(c.randrange(-(10**9), 10**9)).scaleb(-3), float),
+    "boolean": (lambda c: c.random() < 0.5, bool),
+    "text": (lambda c: c.choice(WORDS), str),
+    "varchar(500)": (lambda c: c.choice(WORDS), str),
+    "char(6)": (lambda c: c.choice(["red", "blue", "a  b", "", " x", "żółć"]), lambda v: v.rstrip(" ")),
+    "colour": (lambda c: c.choice(COLOURS), str),
+    "uuid": (lambda c: c.choice(UUIDS), str),
+    "date": (lambda c: c.choice([_moment(c).date(), "infinity", "-infinity", "0044-03-15 BC", "12024-02-29"]), _day_of),
+    "timestamp": (lambda c: c.choice([_moment(c), _moment(c), "infinity", "-infinity", "0044-03-15 01:02:03.5 BC", "12024-02-29 12:00:00"]), _micros_of),
+    "timestamptz": (lambda c: c.choice([_moment(c).replace(tzinfo=dt.UTC), "infinity", "-infinity"]), _micros_of),
+    "time": (lambda c: (EPOCH + dt.timedelta(microseconds=c.randrange(86_400_000_000))).time(), _of_day),
+}  # fmt: skip
 ARROW = {
     **dict.fromkeys(("text", "varchar(500)", "char(6)", "colour", "uuid"), pa.string()), "boolean": pa.bool_(), "date": pa.date32(),
     "timestamp": pa.timestamp("us"), "time": pa.timestamp("us"), "timestamptz": pa.timestamp("us", "UTC"),
@@ -348,8 +348,8 @@ def operand_table(plain, name, seed, rows):
         "k": [chance.random() < 0.5 for _ in range(rows)],
         "s": [chance.choice(COLOURS) for _ in range(rows)],
         "u": [" ".join(chance.choices(["cat", "dog", "sat", "red"], k=chance.randrange(1, 4))) for _ in range(rows)],
-        "t": [dt.datetime(2021, 1, 1) + dt.timedelta(minutes=chance.randrange(10**6)) for _ in range(rows)],
-        "v": [dt.datetime(2022, 5, 1) + dt.timedelta(seconds=chance.randrange(10**7)) for _ in range(rows)],
+        "t": [EPOCH + dt.timedelta(days=18_000) + dt.timedelta(minutes=chance.randrange(10**6)) for _ in range(rows)],
+        "v": [EPOCH + dt.timedelta(days=19_000) + dt.timedelta(seconds=chance.randrange(10**7)) for _ in range(rows)],
         "z": [
             dt.datetime(2023, 3, 1, tzinfo=dt.UTC) + dt.timedelta(hours=chance.randrange(9_000)) for _ in range(rows)
         ],

@@ -17,6 +17,7 @@ from sqlml.training import rows as training_rows
 from sqlml.training.progress import Progress
 
 
+
 @pytest.mark.parametrize(
     ("label", "options", "error", "message"),
     [

@@ -172,11 +172,7 @@ def test_binary_version_holds_all_there_is_to_know(matrix, fit, model_of, engine
     version = fit("SELECT a, b, c, d, s, p FROM t", label="P", max_iterations=5, seed=3)
     model = model_of(version)
     assert version.artifact_hash == artifact_hash(version.artifact)
-    assert (version.task, version.label, version.label_type) == (
-        "binary",
-        "p",
-        "BOOLEAN" if engine_name == "duckdb" else "boolean",
-    )
+    assert (version.task, version.label, version.label_type) == ("binary", "p", "BOOLEAN" if engine_name == "duckdb" else "boolean")
     assert model.label.classes == (False, True)
     assert version.signature == (("a", "number"), ("b", "number"), ("c", "number"), ("d", "number"), ("s", "text"))
     assert version.options == {"input_label_cols": "p", "max_iterations": 5, "seed": 3, "num_threads": 1}
