@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import explaining, latency, postgres_training, scoring, training
+from benchmarks import explaining, latency, postgres_scoring, postgres_training, scoring, training
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -21,6 +21,7 @@ BENCHMARKS = {
     "training": training.measure,
     "latency": latency.measure,
     "postgres_training": postgres_training.measure,
+    "postgres_scoring": postgres_scoring.measure,
 }
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"

@@ -1,147 +1,253 @@
-"""Scoring inside Postgres: ``SELECT sum(predict)`` in one backend and with two workers, against bringing the rows out.
+"""Scoring inside Postgres: ``SELECT sum(score)`` by each scorer, against bringing the rows out and against a C function a row.
 
-Run: python -m benchmarks.postgres_scoring 'host=... user=...' [rows]     a superuser of a throw-away cluster with the native
-functions installed (sql/postgres/native.sql) and a schema sqlml with _images and _resolve; all ratios are of one run.
+Everything runs on a server of the benchmark's own. PostgresML's shape, a C function that gets a float array and calls LightGBM's
+C API for a row or for an array of rows, is compiled here where the server's headers are; MADlib has no Debian package, and is built
+from a source tree that is not here: it is left out, and said so.
 """
 
 from __future__ import annotations
 
-import hashlib
 import statistics
-import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
-import lightgbm
-import numpy as np
-import psycopg
-import pyarrow as pa
-from adbc_driver_postgresql import dbapi
+from benchmarks.measure import Figure, seconds, take_turns
+from benchmarks.postgres_rivals import CTYPES_PER_ROW, c_per_row
 
-from benchmarks.measure import take_turns
-from udfs.forest.text import parse_lightgbm
-from udfs.model import Argument, Feature, Input, Label, Model
-from udfs.postgres.image import build_server_image
-from udfs.scorer import Scorer
-
-SHAPES = ((100, 31, 10), (500, 63, 20))
-ROUNDS, LOOKUPS = 3, 400
+ROWS, FEW_ROWS, ARRIVING, LOOKUPS = 1_000_000, 100_000, 100_000, 2_000
+NATIVE, WORKERS, LIGHTGBM, KERNEL = "native", "native, two workers", "ADBC, LightGBM", "ADBC, sqlml's block kernel"
+PYTHON, CTYPES, SQL = "PL/Python", "ctypes a row", "SQL"
 
 
-def model_of(booster: lightgbm.Booster, features: int) -> Model:
-    names = [f"f{i}" for i in range(features)]
-    return Model(
-        "binary",
-        Label("y", "boolean", (False, True)),
-        tuple(Input(name, "number", "double precision") for name in names),
-        tuple(Argument(name, "number") for name in names),
-        (),
-        tuple(Feature(name) for name in names),
-        parse_lightgbm(booster.model_to_string()),
-    )
+@dataclass(frozen=True)
+class Shape:
+    """Trees, leaves and columns of a model."""
+
+    trees: int
+    leaves: int
+    columns: int
+
+    @property
+    def name(self) -> str:
+        return f"m_{self.trees}_{self.leaves}"
+
+    @property
+    def listed(self) -> str:
+        return ", ".join(f"f{i}" for i in range(self.columns))
 
 
-def prepare(connection: psycopg.Connection, shape: tuple[int, int, int], rows: int) -> tuple[lightgbm.Booster, Model]:
-    """A table ``bench`` and a model ``bench`` of this shape."""
-    trees, leaves, features = shape
-    rng = np.random.default_rng(0)
-    x = rng.standard_normal((100_000, features))
-    y = x[:, 0] + x[:, 1] * x[:, 2] + np.sin(3 * x[:, 3]) > 0
-    booster = lightgbm.train(
-        {"objective": "binary", "num_leaves": leaves, "verbose": -1}, lightgbm.Dataset(x, y), trees
-    )
-    model = model_of(booster, features)
-    image = build_server_image(model)
-    digest = hashlib.sha256(image).hexdigest()
-    connection.execute("INSERT INTO sqlml._images VALUES (%s, %s) ON CONFLICT DO NOTHING", [digest, image])
-    connection.execute("DELETE FROM named WHERE name = 'bench'")
-    connection.execute("INSERT INTO named VALUES ('bench', %s)", [digest])
-    values = ", ".join(f"sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random()) AS f{i}" for i in range(features))
-    connection.execute("DROP TABLE IF EXISTS bench")
-    connection.execute(f"CREATE TABLE bench AS SELECT {values} FROM generate_series(1, {rows})")
-    connection.execute("VACUUM ANALYZE bench")
-    return booster, model
+SHAPES = (Shape(100, 31, 10), Shape(500, 63, 20))
 
 
-def measure(address: str, shape: tuple[int, int, int], rows: int) -> None:
-    """One shape's lines."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        booster, model = prepare(connection, shape, rows)
-        columns = ", ".join(f"f{i}" for i in range(shape[2]))
-        query = f"SELECT sum(sqlml._value('bench', {columns})) FROM bench"
-        outside = dbapi.connect(_uri(connection))
-        scorer = Scorer(model)
+def measure(threads: int, rounds: int, rows: int = ROWS) -> list[Figure]:
+    """The table's lines on scoring in Postgres."""
+    from sqlml.cli.private_cluster import PrivateCluster
 
-        def inside(workers: int) -> None:
-            connection.execute(f"SET max_parallel_workers_per_gather = {workers}")
-            connection.execute(query).fetchone()
+    with PrivateCluster(settings={"max_parallel_workers_per_gather": "0", "shared_buffers": "512MB"}) as cluster:
+        figures = []
+        for shape in SHAPES:
+            dsns = {scorer: _database(cluster, shape, scorer, rows) for scorer in ("native", "plpython", "sql")}
+            bench = _Bench(shape, dsns, rows, threads)
+            figures += bench.whole_table(rounds) + bench.small_table(rounds)
+            if shape is SHAPES[0]:
+                figures += bench.latency() + bench.arrival(rounds)
+            bench.close()
+    return figures
 
-        def fetched() -> pa.Table:
-            with outside.cursor() as cursor:
-                cursor.execute("SELECT * FROM bench")
-                return cursor.fetch_arrow_table()
 
-        def lightgbm_outside() -> None:
-            matrix = np.column_stack([column.to_numpy() for column in fetched().columns])
-            booster.predict(matrix, num_threads=2).sum()
+def _database(cluster: Any, shape: Shape, scorer: str, rows: int) -> str:
+    """The address of a database with the scorer, the table ``points`` and the model; the same model in each."""
+    import psycopg
 
-        def kernel_outside() -> None:
-            for batch in fetched().to_batches():
-                scorer.predict(batch).sum()
+    import sqlml
+    from sqlml.install.installation import install
 
-        times = take_turns(
-            {
-                "native, one backend": lambda: inside(0),
-                "native, two workers": lambda: inside(2),
-                "ADBC + LightGBM, two threads": lightgbm_outside,
-                "ADBC + sqlml's block kernel": kernel_outside,
-            },
-            ROUNDS,
+    name = f"scoring_{scorer}_{shape.trees}"
+    dsn: str = cluster.create_database(name)
+    gauss = "sqrt(-2 * ln(1 - random())) * cos(2 * pi() * random())"
+    values = ", ".join(f"{gauss} AS f{i}" for i in range(shape.columns))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT setseed(0.5)")
+        connection.execute(f"CREATE TABLE points AS SELECT {values} FROM generate_series(1, {rows})")
+        connection.execute(
+            f"CREATE TABLE training AS SELECT *, f0 + f1 * f2 + sin(3 * f3) > 0 AS y FROM points LIMIT {FEW_ROWS}"
         )
-        ours = times["native, one backend"]
-        print(f"{shape[0]} trees x {shape[1]} leaves x {shape[2]} features, {rows} rows")
-        for name, seconds in times.items():
-            print(f"  {name:32} {rows / seconds / 1e3:8.0f}k rows/s   native is {seconds / ours:.2f} times as fast")
-        outside.close()
+        connection.execute("VACUUM ANALYZE points")
+    install(dsn, scorer, tell=lambda text: None)  # type: ignore[arg-type] - one of the three names
+    options = f"input_label_cols = ['y'], max_iterations = {shape.trees}, num_leaves = {shape.leaves}, data_split_method = 'NO_SPLIT'"
+    with sqlml.connect(dsn) as con:
+        con.execute(
+            f"CREATE MODEL {shape.name} OPTIONS ({options}, num_threads = 1, seed = 1) AS SELECT * FROM training"
+        )
+    return dsn
 
 
-def latency(address: str) -> None:
-    """The first call of a fresh backend, and one row through a prepared statement, of the model ``bench``."""
-    values = ", ".join("0.5" for _ in range(SHAPES[0][2]))
-    call = f"SELECT sqlml._value('bench', {values})"
-    first = []
-    for _ in range(7):
-        with psycopg.connect(address, autocommit=True) as fresh:
-            fresh.execute("SELECT 1")
-            first.append(_timed(fresh, call))
-    with psycopg.connect(address, autocommit=True) as warm:
-        medians = {}
-        for query in ("SELECT 1", call):
-            warm.execute(query, prepare=True)
-            medians[query] = statistics.median(_timed(warm, query) for _ in range(LOOKUPS))
-    print(f"  first call in a fresh backend {statistics.median(first) * 1e3:.1f} ms")
-    print(f"  one row p50 {medians[call] * 1e6:.0f} us, SELECT 1 {medians['SELECT 1'] * 1e6:.0f} us")
+class _Bench:
+    """The contestants on one shape."""
+
+    def __init__(self, shape: Shape, dsns: dict[str, str], rows: int, threads: int) -> None:
+        import lightgbm
+        import psycopg
+        from adbc_driver_postgresql import dbapi
+
+        import sqlml
+        from udfs.artifact import read_artifact
+        from udfs.forest.text import format_lightgbm
+        from udfs.scorer import Scorer
+
+        self.shape, self.dsns, self.rows, self.threads = shape, dsns, rows, threads
+        self.plain = {name: psycopg.connect(dsn, autocommit=True) for name, dsn in dsns.items()}
+        self.outside = dbapi.connect(dsns["native"])
+        self.session = {name: sqlml.connect(dsn) for name, dsn in dsns.items()}
+        own = self.session["native"]._session  # noqa: SLF001 - the artifact's bytes are nobody else's business
+        self.model = read_artifact(own.store.artifact(own.find(shape.name)))
+        self.text = format_lightgbm(self.model.forest)
+        self.booster = lightgbm.Booster(model_str=self.text)
+        self.scorer = Scorer(self.model)
+
+    def close(self) -> None:
+        for connection in (*self.plain.values(), *self.session.values(), self.outside):
+            connection.close()
+
+    def ask(self, scorer: str, query: str) -> Callable[[], Any]:
+        return lambda: self.plain[scorer].execute(query).fetchone()
+
+    def score(self, limit: int | None = None) -> str:
+        source = "points" if limit is None else f"(SELECT * FROM points LIMIT {limit}) AS points"
+        return f"SELECT sum(sqlml.predict('{self.shape.name}', {self.shape.listed})) FROM {source}"
+
+    def dialect(self, scorer: str, limit: int) -> Callable[[], Any]:
+        source = f"(SELECT * FROM points LIMIT {limit}) AS points"
+        query = f"SELECT sum(PREDICT_PROBA({self.shape.name}, {self.shape.listed})) AS s FROM {source}"
+        return lambda: self.session[scorer].execute(query).fetchall()
+
+    def in_workers(self) -> Any:
+        connection = self.plain["native"]
+        connection.execute("SET max_parallel_workers_per_gather = 2")
+        try:
+            return connection.execute(self.score()).fetchone()
+        finally:
+            connection.execute("RESET max_parallel_workers_per_gather")
+
+    def fetched(self, limit: int) -> Any:
+        with self.outside.cursor() as cursor:
+            cursor.execute(f"SELECT * FROM points LIMIT {limit}")
+            return cursor.fetch_arrow_table()
+
+    def with_lightgbm(self) -> None:
+        import numpy as np
+
+        matrix = np.column_stack([column.to_numpy() for column in self.fetched(self.rows).columns])
+        self.booster.predict(matrix, num_threads=self.threads).sum()
+
+    def with_kernel(self) -> None:
+        for batch in self.fetched(self.rows).to_batches():
+            self.scorer.predict(batch).sum()
+
+    def title(self) -> str:
+        return f"`SELECT sum(predict)` in Postgres, {self.shape.trees} trees x {self.shape.leaves} leaves x {self.shape.columns}"
+
+    def whole_table(self, rounds: int) -> list[Figure]:
+        """Native code against the rows brought out."""
+        times = take_turns(
+            {NATIVE: self.ask("native", self.score()), WORKERS: self.in_workers, LIGHTGBM: self.with_lightgbm, KERNEL: self.with_kernel},
+            rounds,
+        )  # fmt: skip
+        pairs = (
+            (NATIVE, LIGHTGBM, "2.8x"),
+            (NATIVE, KERNEL, "1.5x"),
+            (WORKERS, LIGHTGBM, "5x"),
+            (WORKERS, NATIVE, "1.8x"),
+        )
+        return [self.figure(ours, rival, times, self.rows, goal) for ours, rival, goal in pairs]
+
+    def figure(self, ours: str, rival: str, times: dict[str, float], rows: int, goal: str = "") -> Figure:
+        rates = [f"{rows / times[name] / 1e3:,.0f}k rows/s" for name in (ours, rival)]
+        return Figure(f"{self.title()}, {ours}", rival, *rates, f"{times[rival] / times[ours]:.2f}x as fast", goal)
+
+    def small_table(self, rounds: int) -> list[Figure]:
+        """The other scorers, and functions that are called a row at a time, on fewer rows."""
+        few = min(FEW_ROWS, self.rows)
+        array = f"ARRAY[{self.shape.listed}]"
+        self.plain["plpython"].execute(CTYPES_PER_ROW)
+        self.plain["plpython"].execute("CREATE TABLE IF NOT EXISTS boosters (body text); TRUNCATE boosters")
+        self.plain["plpython"].execute("INSERT INTO boosters VALUES (%s)", [self.text])
+        contestants = {
+            NATIVE: self.ask("native", self.score(few)),
+            PYTHON: self.dialect("plpython", few),
+            SQL: self.dialect("sql", few),
+            CTYPES: self.ask(
+                "plpython", f"SELECT sum(ctypes_score({array})) FROM (SELECT * FROM points LIMIT {few}) AS p"
+            ),
+        }
+        rivals = c_per_row(self.plain["native"], self.text, self.shape, few)
+        contestants |= {name: self.ask("native", query) for name, query in rivals.items()}
+        times = take_turns(contestants, rounds)
+        lines = [
+            self.figure(NATIVE, CTYPES, times, few, "2.5x"),
+            self.figure(PYTHON, CTYPES, times, few),
+            self.figure(SQL, CTYPES, times, few),
+        ]
+        lines += [self.figure(NATIVE, name, times, few) for name in rivals]
+        if not rivals:
+            print(
+                "  PostgresML's shape was left out: it needs the server's headers (postgresql-server-dev) and a C compiler"
+            )
+        print("  MADlib was left out: it has no package here")
+        return lines
+
+    def latency(self) -> list[Figure]:
+        """The first call of a fresh backend, and one row of a prepared statement."""
+        import psycopg
+
+        call = (
+            f"SELECT sqlml.predict('{self.shape.name}', {', '.join('0.5::float8' for _ in range(self.shape.columns))})"
+        )
+        first = []
+        for _ in range(9):
+            with psycopg.connect(self.dsns["native"], autocommit=True) as fresh:
+                fresh.execute("SELECT 1")
+                first.append(_timed(fresh, call))
+        warm: dict[str, list[float]] = {"SELECT 1": [], call: []}
+        for query in warm:
+            for _ in range(10):
+                self.plain["native"].execute(query, prepare=True)
+        for _ in range(LOOKUPS):  # in turn, so that what disturbs one disturbs the other
+            for query, times in warm.items():
+                times.append(_timed(self.plain["native"], query))
+        ours, theirs = statistics.median(warm[call]), statistics.median(warm["SELECT 1"])
+        start = statistics.median(first)
+        return [
+            Figure("One row by a prepared statement in Postgres", "`SELECT 1`", seconds(ours), seconds(theirs), f"{(ours - theirs) * 1e6:.0f} µs more", "12 µs"),
+            Figure("First call of a fresh backend", "-", seconds(start), "-", seconds(start), "5 ms"),
+        ]  # fmt: skip
+
+    def arrival(self, rounds: int) -> list[Figure]:
+        """INSERT of many rows into a table without scores, with a generated column, and with a trigger."""
+        connection = self.plain["native"]
+        columns = ", ".join(f"f{i} float8" for i in range(self.shape.columns))
+        for name in ("bare", "generated", "triggered"):
+            connection.execute(f"CREATE TABLE {name} (id bigint GENERATED ALWAYS AS IDENTITY, {columns})")
+        version = f"sqlml.predict_version('{self.shape.name}', 1, {self.shape.listed})"
+        connection.execute(f"ALTER TABLE generated ADD score float8 GENERATED ALWAYS AS ({version}) STORED")
+        connection.execute(f"SELECT sqlml.score_on_insert('triggered', '{self.shape.name}', 'id')")
+        count = min(ARRIVING, self.rows)
+
+        def insert(name: str) -> Callable[[], Any]:
+            query = f"INSERT INTO {name} ({self.shape.listed}) SELECT * FROM points LIMIT {count}"
+            return lambda: connection.execute(query)
+
+        times = take_turns({name: insert(name) for name in ("bare", "generated", "triggered")}, rounds)
+        shown = {"generated": "a generated column", "triggered": "`sqlml.score_on_insert`"}
+        return [
+            Figure(f"INSERT of {count // 1000}k rows, scores by {how}", "INSERT alone", seconds(times[name]), seconds(times["bare"]), f"{times[name] / times['bare']:.2f}x the time", "")
+            for name, how in shown.items()
+        ]  # fmt: skip
 
 
-def _timed(connection: psycopg.Connection, query: str) -> float:
+def _timed(connection: Any, query: str) -> float:
     began = time.perf_counter()
     connection.execute(query, prepare=True).fetchone()
     return time.perf_counter() - began
-
-
-def _uri(connection: psycopg.Connection) -> str:
-    info = connection.info
-    return f"postgresql://{info.user}@{info.host}:{info.port}/{info.dbname}"
-
-
-def main() -> None:
-    """Print the table."""
-    address = sys.argv[1]
-    rows = int(sys.argv[2]) if len(sys.argv) > 2 else 1_000_000
-    for shape in SHAPES:
-        measure(address, shape, rows)
-        if shape == SHAPES[0]:
-            latency(address)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,16 @@
 -- Why a row scores as it does, in PL/Python for every scorer that has it. {load} stands for the lines that find the package.
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_explanation(reference text, sent bytea, row_text text)
 RETURNS jsonb LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_explanation(plpy, reference, row_text)
+return module.row_explanation(plpy, reference, sent, row_text)
 $python$;
 
 CREATE OR REPLACE FUNCTION sqlml.explain(name text, r anyelement) RETURNS jsonb
-LANGUAGE sql STABLE COST 500 AS $body$
-    SELECT sqlml._py_row_explanation(name, pg_catalog.to_jsonb(r)::pg_catalog.text)
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
+    SELECT sqlml._py_row_explanation(
+        name, pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
+    )
 $body$;
 
 -- Within one statement, such as a block of PL/pgSQL, models may be changed and used.

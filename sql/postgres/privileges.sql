@@ -8,7 +8,7 @@ DECLARE
         '_grant_usage', '_revoke_usage', '_require_owner', '_require_creation', '_pinned_by',
         'score_on_insert', '_score_on_insert', '_qualified'
     ];
-    internal text[] := ARRAY['_put_artifact', '_verified_hash', '_image_of', '_drop_image', '_py_forget'];
+    internal text[] := ARRAY['_put_artifact', '_verified_hash', '_image_of', '_drop_image', '_py_forget', '_catalog_changed'];
 BEGIN
     FOR item IN
         SELECT c.oid::regclass::text AS name, c.relkind = 'v' AS is_view FROM pg_catalog.pg_class AS c

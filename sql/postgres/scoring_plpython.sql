@@ -41,28 +41,30 @@ $python$
 END
 $functions$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_value(reference text, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_value(reference text, sent bytea, row_text text)
 RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_value(plpy, reference, row_text)
+return module.row_value(plpy, reference, sent, row_text)
 $python$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_label(reference text, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_label(reference text, sent bytea, row_text text)
 RETURNS text LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_label(plpy, reference, row_text)
+return module.row_label(plpy, reference, sent, row_text)
 $python$;
 
-CREATE OR REPLACE FUNCTION sqlml._py_row_probability(reference text, class_label text, row_text text)
+CREATE OR REPLACE FUNCTION sqlml._py_row_probability(reference text, class_label text, sent bytea, row_text text)
 RETURNS float8 LANGUAGE plpython3u STABLE COST 500 AS $python$
 {load udfs.postgres.plpython}
-return module.row_probability(plpy, reference, class_label, row_text)
+return module.row_probability(plpy, reference, class_label, sent, row_text)
 $python$;
 
 -- A whole row, matched by column name; or the only argument.
 CREATE OR REPLACE FUNCTION sqlml.predict(name text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE COST 500 AS $body$
-    SELECT sqlml._py_row_value(name, pg_catalog.to_jsonb(r)::pg_catalog.text)
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
+    SELECT sqlml._py_row_value(
+        name, pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
+    )
 $body$;
 
 -- Numbers by position, for models that take nothing else.
@@ -75,22 +77,29 @@ BEGIN ATOMIC
 END;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement) RETURNS text
-LANGUAGE sql STABLE COST 500 AS $body$
-    SELECT sqlml._py_row_label(name, pg_catalog.to_jsonb(r)::pg_catalog.text)
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
+    SELECT sqlml._py_row_label(
+        name, pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
+    )
 $body$;
 
 -- The label in the type of the last argument, which is otherwise of no account: predict_label('churn', t, NULL::boolean).
 CREATE OR REPLACE FUNCTION sqlml.predict_label(name text, r anyelement, of_type anycompatible) RETURNS anycompatible
-LANGUAGE plpgsql STABLE COST 500 AS $body$
+LANGUAGE plpgsql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
 BEGIN
-    of_type := sqlml._py_row_label(name, pg_catalog.to_jsonb(r)::pg_catalog.text);
+    of_type := sqlml._py_row_label(
+        name, pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
+    );
     RETURN of_type;
 END
 $body$;
 
 CREATE OR REPLACE FUNCTION sqlml.predict_proba(name text, class_label text, r anyelement) RETURNS float8
-LANGUAGE sql STABLE COST 500 AS $body$
-    SELECT sqlml._py_row_probability(name, class_label, pg_catalog.to_jsonb(r)::pg_catalog.text)
+LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' AS $body$
+    SELECT sqlml._py_row_probability(
+        name, class_label,
+        pg_catalog.record_send(ROW(r)), pg_catalog.to_json(r)::pg_catalog.text
+    )
 $body$;
 
 -- Immutable, since a version never changes: for generated columns and expression indexes. Rights are asked as everywhere.

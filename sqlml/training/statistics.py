@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from sqlml.catalog.records import FeatureStatistics
 from sqlml.planning.features import FeaturePlan
-from udfs.columns import RawBlock, slot_offsets
+from udfs.columns import INFINITE, LAST_DAY, RawBlock, slot_offsets
 from udfs.columnstats import ColumnSums
 
 TOP_VALUES = 20
@@ -95,7 +95,7 @@ def _of_sample(column: Any, kind: str, known: dict[str, Any]) -> dict[str, Any]:
         pairs = [(pair["values"], pair["counts"]) for pair in counts.to_pylist()]
         pairs.sort(key=lambda pair: (-pair[1], pair[0] is not None, pair[0]))
         return {"top_values": tuple(pairs[:TOP_VALUES]), "distinct_count": sum(pair[0] is not None for pair in pairs)}
-    ends = pc.min_max(column)
+    ends = pc.min_max(_finite(column))
     return {
         "minimum": _text(ends["min"]),
         "maximum": _text(ends["max"]),
@@ -103,5 +103,12 @@ def _of_sample(column: Any, kind: str, known: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _finite(column: Any) -> Any:
+    """Without infinite dates and timestamps, which models take for NULL."""
+    days = pa.types.is_date32(column.type)
+    numbers, last = column.cast(pa.int32() if days else pa.int64()), LAST_DAY + 1 if days else INFINITE
+    return column.filter(pc.and_(pc.greater(numbers, -last), pc.less(numbers, last)))
+
+
 def _text(value: Any) -> str | None:
-    return None if value.as_py() is None else str(value.cast(pa.string()).as_py())
+    return str(value.cast(pa.string()).as_py()) if value.is_valid else None

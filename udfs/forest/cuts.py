@@ -43,7 +43,7 @@ def best_buckets(cuts: npt.NDArray[np.float64]) -> Buckets:
     for by_bits in (False, True):
         where = ordered_bits(cuts) if by_bits else cuts
         ends = ordered_bits(finite) if by_bits else finite
-        if len(finite) < 2 or not np.isfinite(ends[-1] - ends[0]):
+        if len(finite) < 2 or not np.isfinite(float(ends[-1]) - float(ends[0])):
             continue
         size = 32
         while size <= MAX_BUCKETS:
@@ -104,7 +104,7 @@ def _keys(cuts: npt.NDArray[np.float64], by_bits: bool) -> Keys | None:
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         width = float(ends[1] - ends[0]) or abs(float(ends[0])) or 1.0
         scale = float(np.float64(65_000) / np.float64(width))
-        apart = 4 / scale if small.any() and not by_bits else 0.0
+        apart = float(4 / np.float64(scale)) if small.any() and not by_bits else 0.0
         if not (np.isfinite(width) and np.isfinite(scale) and scale > 0 and np.isfinite(apart)):
             return None
         where = _moved_apart(cuts, apart) if apart else ordered_bits(cuts) if by_bits else cuts

@@ -1,7 +1,7 @@
 """The models of a backend: asked for by reference in every statement, kept by the hash of their artifact.
 
-Who may use a model is the business of ``sqlml._resolve``, which runs with the caller's rights once a statement; what is kept here
-is found by a hash that it returned. A model that a statement uses is not evicted before the statement's memory goes.
+Who may use a model is the business of ``sqlml._resolve``, which runs with the caller's rights once a statement unless its answer is
+known to be the same (``udfs.postgres.answers``); what is kept here is found by a hash that it returned. A model that a statement uses is not evicted before the statement's memory goes.
 """
 
 from __future__ import annotations
@@ -9,41 +9,18 @@ from __future__ import annotations
 import numpy as np
 
 from udfs.jit import kernel, peek, poke, word
-from udfs.postgres import layout, server
+from udfs.postgres import answers, layout, server
 from udfs.postgres.check import check_image
+from udfs.postgres.memory import HASH_BYTES, copy, own, same, start_context
 from udfs.postgres.server import call, call_int, fail, set_word, variable
 
 # Words of the library's own variable.
-FIRST, TOTAL, CLOCK, RESOLVE_PLAN, IMAGE_PLAN, STATE_WORDS = range(6)
+FIRST, TOTAL, CLOCK, RESOLVE_PLAN, IMAGE_PLAN, ROLE_PLAN = range(6)
 # Words of an entry.
 NEXT, HASH, IMAGE, SIZE, USERS, CONTEXT, USED = 0, 1, 9, 10, 11, 12, 13
 ENTRY_BYTES = 8 * 14
-HASH_BYTES = 64
 MOST_BYTES = 1 << 28  # of images in a backend that no statement uses
 SPI_OK_SELECT = 5
-STATE = "sqlml_state"
-
-
-@kernel
-def own(number):
-    """The address of a word of the library's variable."""
-    return variable("sqlml_state") + 8 * number
-
-
-@kernel
-def same(left, right, length):
-    """Whether two stretches of bytes are equal."""
-    for k in range(length):  # noqa: SIM110 - compiled
-        if peek(left, np.uint8, k) != peek(right, np.uint8, k):
-            return False
-    return True
-
-
-@kernel
-def copy(source, target, length):
-    """Copy bytes."""
-    for k in range(length):
-        poke(target, np.uint8, k, peek(source, np.uint8, k))
 
 
 @kernel
@@ -89,6 +66,28 @@ def text_datum(address, length):
 @kernel
 def find_model(reference, length):
     """The entry of the model that a reference names, for the current user, loaded where it is not kept."""
+    known = answers.recall(reference, length)
+    entry = entry_of(known) if known != 0 else np.int64(0)
+    if entry == 0:
+        entry = ask_for_model(reference, length)
+    set_word(own(CLOCK), 0, word(own(CLOCK), 0) + 1)
+    set_word(entry, USED, word(own(CLOCK), 0))
+    return entry
+
+
+@kernel
+def entry_of(hash_bytes):
+    """The entry of an artifact, or 0."""
+    entry = word(own(FIRST), 0)
+    while entry != 0 and not same(entry + 8 * HASH, hash_bytes, HASH_BYTES):
+        entry = word(entry, NEXT)
+    return entry
+
+
+@kernel
+def ask_for_model(reference, length):
+    """The same by queries of the catalog."""
+    generation = word(own(answers.GENERATION), 0)
     if call_int("SPI_connect", ()) < 0:
         fail("XX000", "cannot query the catalog", (), "", ())
     plan = kept_plan(RESOLVE_PLAN, server.text("SELECT sqlml._resolve($1)"))
@@ -102,13 +101,14 @@ def find_model(reference, length):
         answer, size = answer + 7, size - 7
     if size != HASH_BYTES:
         fail("XX000", 'the catalog has no hash for model "%s"', (shown,), "", ())
-    entry = word(own(FIRST), 0)
-    while entry != 0 and not same(entry + 8 * HASH, answer + 4, HASH_BYTES):
-        entry = word(entry, NEXT)
+    entry = entry_of(answer + 4)
     if entry == 0:
         entry = load_model(answer + 4, shown)
-    set_word(own(CLOCK), 0, word(own(CLOCK), 0) + 1)
-    set_word(entry, USED, word(own(CLOCK), 0))
+    if answers.is_kept_here():
+        plan = kept_plan(ROLE_PLAN, server.text("SELECT sqlml._granting_role($1)"))
+        role = ask(plan, text_datum(answer + 4, np.int64(HASH_BYTES))) & 0xFFFFFFFF
+        if role != 0:
+            answers.remember(reference, length, answer + 4, role, generation)
     call_int("SPI_finish", ())
     return entry
 
@@ -126,16 +126,7 @@ def load_model(hash_bytes, shown):
     found = call("pg_detoast_datum", (found,))
     size = (np.int64(peek(found, np.uint32, 0)) >> 2) - 4
     evict(size)
-    context = call(
-        "AllocSetContextCreateInternal",
-        (
-            word(variable("TopMemoryContext"), 0),
-            server.text("sqlml model"),
-            np.int64(0),
-            np.int64(8192),
-            np.int64(1 << 23),
-        ),
-    )
+    context = start_context(server.text("sqlml model"))
     entry = server.allocate_in(context, np.int64(ENTRY_BYTES))
     image = (
         call("MemoryContextAllocHuge", (context, size + layout.ALIGNMENT)) + layout.ALIGNMENT - 1

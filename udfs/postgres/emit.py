@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import struct
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -65,18 +66,26 @@ def library_for(server_version_num: int, cpu_flags: Iterable[str]) -> bytes:
 
 
 def build_library(server_version_num: int, level: str) -> bytes:
-    """The library for a major version and a CPU level, from the disk where it was built before."""
+    """The library for a major version and a CPU level, from the disk where it was built before.
+
+    Libraries of one level differ in the version that they name (``_magic``), which is put in here.
+    """
     major = require_version(server_version_num)
     directory = cache_directory()
-    path = Path(directory) / f"sqlml-pg{major}-{level}.so" if directory else None
-    if path is not None:
-        kept = _kept(path)
-        if kept is not None:
-            return kept
-    library = _build_elsewhere(major, level)
-    if path is not None:
-        _keep(path, library)
-    return library
+    path = Path(directory) / f"sqlml-{level}.so" if directory else None
+    library = _kept(path) if path is not None else None
+    if library is None:
+        library = _build_elsewhere(level)
+        if path is not None:
+            _keep(path, library)
+    if library.count(_magic(OLDEST)) != 1:
+        raise UnsupportedModelError("the native library does not name one version")
+    return library.replace(_magic(OLDEST), _magic(major))
+
+
+def _magic(major: int) -> bytes:
+    """What a library tells a server it was made for: Pg_magic_struct of PostgreSQL 15 to 17."""
+    return struct.pack("<6i32s", 56, major * 100, 100, 32, 64, 1, b"PostgreSQL")
 
 
 def _kept(path: Path) -> bytes | None:
@@ -97,7 +106,7 @@ def _keep(path: Path, library: bytes) -> None:
         beside.unlink(missing_ok=True)
 
 
-def _build_elsewhere(major: int, level: str) -> bytes:
+def _build_elsewhere(level: str) -> bytes:
     environment = {
         **os.environ,
         "NUMBA_CPU_NAME": level,
@@ -106,7 +115,7 @@ def _build_elsewhere(major: int, level: str) -> bytes:
         "NUMBA_OPT": "0",  # everything is optimized once, when it is together
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]),
     }
-    command = [sys.executable, "-m", "udfs.postgres.emit", str(major), level]
+    command = [sys.executable, "-m", "udfs.postgres.emit", level]
     done = subprocess.run(command, capture_output=True, check=False, env=environment)  # noqa: S603 - ourselves
     if done.returncode:
         raise UnsupportedModelError(
@@ -115,7 +124,7 @@ def _build_elsewhere(major: int, level: str) -> bytes:
     return done.stdout
 
 
-def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
+def emit_object(level: str) -> tuple[bytes, list[str]]:
     """The object of all kernels for a level, and the names it exports; only where numba compiles for that level."""
     from numba import types  # noqa: PLC0415 - numba, which only the child process needs
 
@@ -130,7 +139,7 @@ def emit_object(major: int, level: str) -> tuple[bytes, list[str]]:
     kernels: list[Any] = sorted({OPERATORS[s.name].kernel for s in NUMBERED}, key=lambda kernel: kernel.__name__)
     wanted = [(function, types.int64) for function in functions.values()] + [(k, types.void) for k in kernels]
     names, modules = zip(*emit_modules(wanted), strict=True)
-    glue = [_head(major, level)]
+    glue = [_head(level)]
     for exported, name in zip(functions, names, strict=False):
         glue.append(_wrapper(exported, name, functions[exported].__code__.co_argcount))
     places = {}
@@ -205,9 +214,9 @@ declare i64 @errfinish(i64, i64, i64)
 """
 
 
-def _head(major: int, level: str) -> str:
-    """What the server looks for in a library (Pg_magic_struct of PostgreSQL 15 to 17), and the check of its CPU and system."""
-    abi = "".join(f"\\{byte:02x}" for byte in b"PostgreSQL".ljust(32, b"\0"))
+def _head(level: str) -> str:
+    """What the server looks for in a library and the check of its CPU and system."""
+    magic = "".join(f"\\{byte:02x}" for byte in _magic(OLDEST))
     first, seventh, extended = _CPUID[level]
     saved = _SAVED[level]
     message = f"the native scorer was built for {level}, which this server's CPU is not"
@@ -215,7 +224,7 @@ def _head(major: int, level: str) -> str:
     return f"""
 target triple = "{llvm.get_process_triple()}"
 @sqlml_state = hidden global [{_STATE_WORDS} x i64] zeroinitializer
-@magic = internal constant {{i32,i32,i32,i32,i32,i32,[32 x i8]}} {{i32 56,i32 {major * 100},i32 100,i32 32,i32 64,i32 1,[32 x i8] c"{abi}"}}
+@magic = internal constant [56 x i8] c"{magic}", align 8
 @cpu.message = internal constant [{len(message) + 1} x i8] c"{message}\\00"
 @cpu.hint = internal constant [{len(hint) + 1} x i8] c"{hint}\\00"
 define ptr @Pg_magic_func() {{ ret ptr @magic }}
@@ -258,10 +267,9 @@ done:
 
 
 def main() -> None:
-    """Write the library for a version and a level to standard output."""
+    """Write the library of a level, for the oldest version, to standard output."""
     gc.disable()  # a compiler's objects live as long as this process, which is not long
-    major, level = int(sys.argv[1]), sys.argv[2]
-    data, exports = emit_object(major, level)
+    data, exports = emit_object(sys.argv[1])
     sys.stdout.buffer.write(link_object(data, exports))
 
 

@@ -4,6 +4,7 @@ _value, _probs, _class, _raw, _features, _contribs  (reference, arguments ...)  
 predict, predict_label                       (name, columns ...)
 predict_proba                                (name, class, columns ...)
 predict_version                              (name, number, columns ...)
+_catalog_changed                             of triggers
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 
 from udfs.jit import allocate, kernel, peek, poke, release, word
-from udfs.postgres import layout, server
-from udfs.postgres.cache import let_go, same
+from udfs.postgres import answers, layout, server
+from udfs.postgres.cache import let_go
 from udfs.postgres.check import check_image
 from udfs.postgres.contributions import contributions
+from udfs.postgres.memory import same
 from udfs.postgres.rows import fill_from_row
 from udfs.postgres.score import CONTRIBUTIONS, FEATURES, PREDICTION, RAW, chosen_class, row_bytes, score_cells
 from udfs.postgres.server import argument, argument_is_null, call, fail, set_word
@@ -238,6 +240,16 @@ def _predict_proba(fcinfo):
     return np.float64(probability if number == 1 else 1.0 - probability).view(np.int64)
 
 
+def _changed(fcinfo):
+    answers.announce(fcinfo)
+    return np.int64(0)
+
+
+def _invalidated(nothing, relation):
+    answers.count_change()
+    return np.int64(0)
+
+
 def _forget(entry):
     let_go(entry)
     return np.int64(0)
@@ -296,5 +308,6 @@ SQL_FUNCTIONS = {
     "sqlml_predict_label": _predict_label,
     "sqlml_predict_proba": _predict_proba,
     "sqlml_predict_version": _predict_version,
+    "sqlml_changed": _changed,
 }
-C_FUNCTIONS = {"sqlml_forget": _forget, "sqlml_check": _check, "sqlml_score": _score}
+C_FUNCTIONS = {"sqlml_forget": _forget, "sqlml_invalidated": _invalidated, "sqlml_check": _check, "sqlml_score": _score}

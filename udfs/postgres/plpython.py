@@ -18,7 +18,7 @@ from typing import Any
 
 from udfs.errors import InputMismatchError, SqlmlError
 from udfs.postgres.row_scorer import RowScorer
-from udfs.postgres.rows_by_name import packed_row
+from udfs.postgres.rows_by_name import packed_row, read_row
 
 KEPT_BYTES = 256 << 20  # of images, in each backend
 MANY_REFERENCES = 1_000
@@ -127,22 +127,22 @@ def score_block(plpy: Any, output: str, reference: str, keys: bytes, arguments: 
     return block_scores(scorer_of(plpy, reference), output, keys, arguments)
 
 
-def _filled(plpy: Any, reference: str, row: str, *, explains: bool = False) -> RowScorer:
+def _filled(plpy: Any, reference: str, row: Sequence[Any], *, explains: bool = False) -> RowScorer:
     scorer = scorer_of(plpy, reference)
     if explains:
         scorer.prepare_explanations()
-    scorer.fill(*packed_row(scorer.model, json.loads(row)))
+    scorer.fill(*packed_row(scorer.model, read_row(*row)))
     return scorer
 
 
 @_told
-def row_value(plpy: Any, reference: str, row: str) -> float:
-    """The value, or the probability of the greater class, of a row as JSON."""
+def row_value(plpy: Any, reference: str, *row: Any) -> float:
+    """The value, or the probability of the greater class, of a row as ``read_row`` takes it."""
     return _filled(plpy, reference, row).value()
 
 
 @_told
-def row_label(plpy: Any, reference: str, row: str) -> str:
+def row_label(plpy: Any, reference: str, *row: Any) -> str:
     """What is predicted, as text."""
     scorer = _filled(plpy, reference, row)
     classes = scorer.model.label.classes
@@ -153,7 +153,7 @@ def row_label(plpy: Any, reference: str, row: str) -> str:
 
 
 @_told
-def row_probability(plpy: Any, reference: str, class_label: str, row: str) -> float:
+def row_probability(plpy: Any, reference: str, class_label: str, *row: Any) -> float:
     """The probability of one class."""
     scorer = _filled(plpy, reference, row)
     classes = scorer.model.label.classes
@@ -164,7 +164,7 @@ def row_probability(plpy: Any, reference: str, class_label: str, row: str) -> fl
 
 
 @_told
-def row_explanation(plpy: Any, reference: str, row: str) -> str:
+def row_explanation(plpy: Any, reference: str, *row: Any) -> str:
     """The attribution of each feature to the raw score of what is predicted, as a JSON object."""
     scorer = _filled(plpy, reference, row, explains=True)
     model = scorer.model

@@ -1,8 +1,13 @@
-"""Rows as JSON objects to the arguments of a model: by column name, exactly or else whatever the case."""
+"""Rows to the arguments of a model: by column name, exactly or else whatever the case.
+
+A row comes twice: as the server sends records in binary, which is exact for every type, and as JSON, which has the names.
+"""
 
 from __future__ import annotations
 
+import json
 import struct
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +17,63 @@ from udfs.postgres.packed import EPOCH_MICROSECONDS
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Packed = tuple[bytes, bytes, list[str | None]]
+
+
+# From the binary form of a type, by its fixed number. What is not here is a number's or a text's, as JSON has it.
+_READERS: dict[int, Callable[[bytes], Any]] = {
+    16: lambda data: data != b"\0",
+    20: lambda data: int.from_bytes(data, "big", signed=True),
+    21: lambda data: int.from_bytes(data, "big", signed=True),
+    23: lambda data: int.from_bytes(data, "big", signed=True),
+    700: lambda data: struct.unpack(">f", data)[0],
+    701: lambda data: struct.unpack(">d", data)[0],
+    1042: lambda data: data.decode().rstrip(" "),
+    1082: lambda data: Moment(_day_micros(int.from_bytes(data, "big", signed=True)), zoned=False),
+    1083: lambda data: Moment(int.from_bytes(data, "big", signed=True) + EPOCH_MICROSECONDS * -1, zoned=False),
+    1114: lambda data: Moment(int.from_bytes(data, "big", signed=True), zoned=False),
+    1184: lambda data: Moment(int.from_bytes(data, "big", signed=True), zoned=True),
+}
+_DOCUMENTS = (114, 3802)  # json and jsonb, whose objects are rows too
+_DAY = 86_400_000_000
+_ENDS = {2**31 - 1: 2**63 - 1, -(2**31): -(2**63)}
+
+
+class Moment:
+    """Microseconds since 2000, as the server counts them."""
+
+    def __init__(self, micros: int, *, zoned: bool) -> None:
+        self.micros, self.zoned = micros, zoned
+
+
+def _day_micros(days: int) -> int:
+    return _ENDS.get(days, days * _DAY)
+
+
+def read_row(sent: bytes, text: str) -> Any:
+    """The value that is the only one of the sent record, whose JSON is the text: a dictionary where it is a row itself."""
+    kind, data = _fields(sent)[0]
+    pairs: list[list[tuple[str, Any]]] = []
+    value = json.loads(text, object_pairs_hook=lambda found: pairs.append(found) or dict(found))
+    if kind in _DOCUMENTS or not isinstance(value, dict) or data is None:
+        return value
+    row: dict[str, Any] = {}
+    for (name, shown), (number, content) in zip(pairs[-1], _fields(data), strict=True):
+        if name in row:
+            raise InputMismatchError(f'column "{name}" is ambiguous: the row has it twice')
+        reader = _READERS.get(number)
+        row[name] = shown if reader is None or content is None else reader(content)
+    return row
+
+
+def _fields(data: bytes) -> list[tuple[int, bytes | None]]:
+    """The types and contents of a record as the server sends it."""
+    (count,), at, fields = struct.unpack_from(">i", data), 4, []
+    for _ in range(count):
+        kind, size = struct.unpack_from(">Ii", data, at)
+        at += 8
+        fields.append((kind, None if size < 0 else bytes(data[at : at + size])))
+        at += max(size, 0)
+    return fields
 
 
 def packed_row(model: Model, row: Any) -> Packed:
@@ -75,6 +137,10 @@ def _number(value: Any) -> float | None:
 
 
 def _microseconds(value: Any, kind: Kind) -> int | None:
+    if isinstance(value, Moment):
+        if value.zoned != (kind == "timestamptz"):
+            raise ValueError
+        return value.micros
     if value is None or value in ("infinity", "-infinity"):
         return None
     if not isinstance(value, str):

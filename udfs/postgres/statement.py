@@ -11,6 +11,7 @@ import numpy as np
 from udfs.jit import kernel, peek, poke, word
 from udfs.postgres import cache, layout, server
 from udfs.postgres.arguments import accepts, put_null, put_value, reader_of, wanted
+from udfs.postgres.memory import copy, same
 from udfs.postgres.server import argument, call, call_byte, call_int, fail, set_word
 from udfs.postgres.walk import scratch_bytes
 
@@ -79,7 +80,7 @@ def find_bound(fcinfo, record, by_name, version):
         length = call("strlen", (at,))
     bound = word(record, ALL_BOUND)
     while bound != 0:
-        if word(bound, LENGTH) == length and cache.same(word(bound, REFERENCE), at, length):
+        if word(bound, LENGTH) == length and same(word(bound, REFERENCE), at, length):
             set_word(record, BOUND, bound)
             return bound
         bound = word(bound, NEXT)
@@ -100,7 +101,7 @@ def setting_at(at, length):
         letter = peek(at, np.uint8, k)
         if letter == 34:
             quoted = not quoted
-        elif not quoted and letter == 63 and k + 11 <= length and cache.same(at + k, wanted_text, 11):
+        elif not quoted and letter == 63 and k + 11 <= length and same(at + k, wanted_text, 11):
             return k
     return length
 
@@ -110,7 +111,7 @@ def bind(record, at, length, by_name, context):
     """Find the model, and lay out the memory of a row in work."""
     bound = server.allocate_in(context, np.int64(BOUND_BYTES))
     kept = server.allocate_in(context, length + 1)
-    cache.copy(at, kept, length)
+    copy(at, kept, length)
     name_length = setting_at(kept, length)
     threshold = 0.5
     if name_length < length:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from sqlml.errors import InputMismatchError
+from sqlml.planning.kinds import base_type
 from sqlml.planning.postgres.tables import SCHEMA, array, cast, constant, derived
 from sqlml.planning.scoring import (
     PredictSettings,
@@ -38,6 +39,7 @@ KIND_TYPES: dict[Kind, str] = {
     "timestamp": "timestamp",
     "timestamptz": "timestamptz",
 }
+TIMES = ("TIME", "TIME WITHOUT TIME ZONE")
 _CASTS: frozenset[Kind] = frozenset({"text", "date", "timestamp", "timestamptz"})
 
 
@@ -78,9 +80,15 @@ class PostgresScored(Scored):
         sql = columns[argument.name] if argument.expression is None else self.substitute(argument.expression, columns)
         bare = sql.strip("() ")
         untyped = bare.startswith("$") or bare.upper() == "NULL"
+        if argument.expression is None and self._is_time_of_day(argument.name):
+            return f"(DATE '1970-01-01' + CAST({sql} AS time))"
         if untyped or self.scorer != "native" or argument.kind in _CASTS:
             return f"CAST({sql} AS {KIND_TYPES[argument.kind]})"
         return sql
+
+    def _is_time_of_day(self, name: str) -> bool:
+        """Whether a column was a time in training: models know it as a moment of the first day."""
+        return any(item.name == name and base_type(item.sql_type) in TIMES for item in self.model.inputs)
 
     def _packed(self, given: Sequence[str]) -> str:
         """Arguments by kind, each in the order of the model: numbers, points in time, texts."""

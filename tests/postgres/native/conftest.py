@@ -24,6 +24,11 @@ SQL = Path(__file__).parents[3] / "sql" / "postgres" / "native.sql"
 CATALOG = """
 CREATE SCHEMA sqlml;
 CREATE TABLE sqlml._images (artifact_hash text PRIMARY KEY, image bytea);
+CREATE TABLE sqlml._models (model_id uuid, owner oid, owner_name name);
+CREATE TABLE sqlml._versions (model_id uuid, artifact_hash text, freed boolean);
+CREATE TABLE sqlml._aliases (model_id uuid);
+CREATE TABLE sqlml._grants (model_id uuid, grantee_name name, grantee_number oid);
+CREATE TABLE sqlml.artifacts (artifact_hash text);
 CREATE TABLE public.named (name text PRIMARY KEY, hash text);
 CREATE FUNCTION sqlml._resolve(reference text) RETURNS text LANGUAGE plpgsql STABLE AS $$
 DECLARE found text;
@@ -76,6 +81,14 @@ def library():
     return library_for(int(PROGRAMS.parent.name) * 10_000, flags)
 
 
+def write_file(connection, path, content):
+    """A file of the server's."""
+    with connection.transaction():
+        (oid,) = connection.execute("SELECT lo_from_bytea(0, %s)", [content]).fetchone()
+        connection.execute("SELECT lo_export(%s, %s)", [oid, path])
+        connection.execute("SELECT lo_unlink(%s)", [oid])
+
+
 @pytest.fixture(scope="session")
 def installed(server, library):
     """The server's address, with the functions in its database postgres."""
@@ -83,10 +96,7 @@ def installed(server, library):
         connection.execute(CATALOG)
         (folder,) = connection.execute("SHOW data_directory").fetchone()
         path = f"{folder}/{library_name(library)}"
-        with connection.transaction():
-            (oid,) = connection.execute("SELECT lo_from_bytea(0, %s)", [library]).fetchone()
-            connection.execute("SELECT lo_export(%s, %s)", [oid, path])
-            connection.execute("SELECT lo_unlink(%s)", [oid])
+        write_file(connection, path, library)
         connection.execute(SQL.read_text().replace("{library}", path))
     return server
 

@@ -21,7 +21,7 @@ from udfs.postgres.stubs import stand_in
 from udfs.postgres.verify import check_library
 from udfs.transforms import OPERATORS
 
-from every_operator import USES, every_operator  # isort: skip - beside this file
+from .every_operator import USES, every_operator
 
 ROOT = Path(__file__).parents[3]
 

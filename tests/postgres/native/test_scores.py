@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 from pathlib import Path
 
@@ -128,3 +129,28 @@ def test_two_models_views_and_prepared_statements(connection, publish, stored):
         "SELECT sqlml.predict(CASE WHEN id % 2 = 0 THEN 'regression' ELSE 'l1' END, r) FROM r ORDER BY id"
     ).fetchall()
     assert np.array_equal([row[0] for row in varying], expected[np.arange(300), np.arange(300) % 2])
+
+
+def test_models_that_nobody_uses_make_room_for_others(connection, publish):
+    """A backend keeps 256 MB of images; what a statement uses stays, however large."""
+    from udfs.postgres.install import reference_model
+
+    model = reference_model()
+    for number in range(3):
+        features = (Feature("x" * 45_000_000 + str(number)), *model.features[1:])
+        arguments = (Argument(features[0].name, "number"), *model.arguments[1:])
+        inputs = (Input(features[0].name, "number", "?"), *model.inputs[1:])
+        large = dataclasses.replace(model, features=features, arguments=arguments, inputs=inputs)
+        publish(f"large {number}", large)
+    kept = "SELECT count(*) FROM pg_backend_memory_contexts WHERE name = 'sqlml model'"
+    values = []
+    for number in (0, 1, 2, 0, 1, 2):
+        values.append(connection.execute(f"SELECT sqlml._value('large {number}', 1, 2, 3, 4)").fetchone())
+        assert connection.execute(kept).fetchone()[0] <= 2
+    assert len(set(values)) == 1
+    together = ", ".join(f"sqlml._value('large {number}', i, 2, 3, 4)" for number in range(3))
+    rows = connection.execute(f"SELECT {together} FROM generate_series(1, 1) AS g(i)").fetchall()
+    assert rows == [values[0] * 3]
+    connection.execute(
+        "DELETE FROM named WHERE name LIKE 'large%'; DELETE FROM sqlml._images WHERE length(image) > 80000000"
+    )
