@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from sqlml.engines.type_names import postgres_type
-from sqlml.planning.scoring import literal
+from udfs.postgres.plsql_literals import text as literal
 
+__all__ = ["SCHEMA", "array", "cast", "constant", "derived", "literal", "values_sql"]
 SCHEMA = '"sqlml"'
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
+import sqlml
 from udfs.artifact import read_artifact, write_artifact
 
 from .conftest import run, value
@@ -185,3 +186,34 @@ def test_files_of_the_server_are_for_those_who_may_use_them(root, connect):
 def test_no_option_of_lightgbms_names_a_file(connect, option):
     with pytest.raises(psycopg.errors.InvalidName, match="unknown option"):
         run(connect("alice"), TRAIN.replace("max_iterations = 5", option))
+
+
+LABELS = "CREATE TABLE labels AS SELECT i AS x, CASE WHEN i % 3 = 0 THEN 'it''s \\' WHEN i % 3 = 1 THEN '\\'' OR true --' ELSE 'plain' END AS label FROM generate_series(1, 300) AS i"
+
+
+def test_backslashes_in_classes_under_the_old_reading_of_strings(root):
+    """A class is data: it stays a literal whatever ``standard_conforming_strings`` says."""
+    root.execute(LABELS)
+    run(
+        root,
+        "CREATE MODEL odd OPTIONS (input_label_cols = ['label'], max_iterations = 5, num_threads = 1) AS SELECT x % 3 AS k, label FROM labels",
+    )
+    queries = [
+        "SELECT * FROM ML.PREDICT(MODEL odd, (SELECT x % 3 AS k FROM labels LIMIT 6))",
+        "SELECT * FROM ML.CONFUSION_MATRIX(MODEL odd, (SELECT x % 3 AS k, label FROM labels))",
+        "SELECT PREDICT(odd, *) AS p FROM (SELECT x % 3 AS k FROM labels LIMIT 6) AS s",
+        "SELECT * FROM ML.FEATURE_INFO(MODEL odd)",
+    ]
+    expected = [run(root, query) for query in queries]
+    assert "' OR true --" in str(expected)
+    root.execute("SET standard_conforming_strings = off; SET escape_string_warning = off")
+    assert [run(root, query) for query in queries] == expected
+
+
+def test_errors_do_not_tell_of_python(cluster, server, root):
+    with sqlml.connect(cluster.dsn(server)) as client, pytest.raises(sqlml.errors.SqlmlError) as caught:
+        client.execute("SELECT sqlml.predict('nope', c) FROM customers AS c")
+    assert caught.value.message == 'model "nope" does not exist'
+    with sqlml.connect(cluster.dsn(server)) as client, pytest.raises(sqlml.errors.SqlmlError) as caught:
+        client.execute("SELECT sqlml.predict('churn', 1.0)")
+    assert not caught.value.message.startswith(("plpy", "spiexceptions"))
