@@ -9,7 +9,7 @@ import psycopg
 from sqlml.errors import EngineError
 
 # What PL/Python puts before the text of an error: its class, and where that is from.
-_PYTHON = re.compile(r"^(?:plpy|spiexceptions)\.\w+: |^(?:udfs|sqlml)\.errors\.\w+: ")
+_PYTHON = re.compile(r"^(?:sqlml|(?:plpy|spiexceptions|udfs\.errors|sqlml\.errors)\.\w+): ")
 
 
 def engine_error(error: psycopg.Error, sql: str, *, skipped: int = 0) -> EngineError:
