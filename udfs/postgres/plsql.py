@@ -109,7 +109,8 @@ def _sums(model: Model, scope: Scope) -> list[str]:
 
 def _function(model: Model, name: str, result: str, scope: Scope, expression: str) -> str:
     arguments = ", ".join(
-        f"{parameter(position)} {_ABSOLUTE[SQL_TYPES[argument.kind]]}" for position, argument in enumerate(model.arguments)
+        f"{parameter(position)} {_ABSOLUTE[SQL_TYPES[argument.kind]]}"
+        for position, argument in enumerate(model.arguments)
     )
     declarations = "\n".join(scope.declarations)
     statements = "\n".join(scope.statements)

@@ -246,7 +246,7 @@ def test_a_callers_operators_run_with_nobody_elses_rights(root, connect):
     run(alice, TRAIN)
     run(alice, "GRANT USAGE ON MODEL public.hers TO bob")
     run(alice, "SELECT PREDICT(hers, *) FROM public.customers LIMIT 3")
-    run(alice, "ALTER MODEL hers SET ALIAS best FOR VERSION 1")
+    run(alice, "ALTER MODEL hers SET ALIAS best = 1")
     alice.execute("SELECT sqlml.predict('public.hers', c) FROM public.customers AS c LIMIT 3")
     run(alice, "DROP MODEL hers")
     assert {row[0] for row in root.execute("SELECT DISTINCT who FROM public.seen")} == {"alice"}
