@@ -14,7 +14,8 @@ LANGUAGE sql STABLE COST 500 SET client_encoding = 'UTF8' SET DateStyle = 'ISO' 
 $body$;
 
 -- Within one statement, such as a block of PL/pgSQL, models may be changed and used.
-CREATE OR REPLACE FUNCTION sqlml._py_forget() RETURNS trigger LANGUAGE plpython3u SECURITY DEFINER AS $python$
+CREATE OR REPLACE FUNCTION sqlml._py_forget() RETURNS trigger LANGUAGE plpython3u SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp AS $python$
 {load udfs.postgres.plpython}
 module.forget()
 $python$;

@@ -1,4 +1,4 @@
--- The scoring functions of the native scorer; {library} is the path of the library in the server's data directory.
+-- The scoring functions of the native scorer; {library} is the path of the library, seen from the server's data directory.
 -- Whom a model is for is asked in every call by sqlml._resolve: these functions run with the caller's rights.
 
 CREATE OR REPLACE FUNCTION sqlml._value(reference text, VARIADIC arguments "any") RETURNS float8

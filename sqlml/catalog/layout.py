@@ -90,8 +90,29 @@ class Layout:
 
     def require_creation(self, place: Place) -> None:
         """Raise where the user may neither create a model of that name nor add a version to the one there is."""
-        if self.state(place.database) != "absent" and self.is_installed(place.database):
+        if self.state(place.database) == "absent":
+            return
+        self._require_functions(place.database)
+        if self.is_installed(place.database):
             self.engine.rows("SELECT sqlml._require_creation(?, ?)", [place.schema, place.name])
+
+    def _require_functions(self, database: str) -> None:
+        """Raise where the SQL scorer is installed and the user may not create its functions, one set a model."""
+        if not self._has_function(database, "_resolve(pg_catalog.text)"):
+            return
+        query = (
+            "SELECT i.scorer, pg_catalog.has_schema_privilege(n.oid, 'CREATE'), n.nspowner::pg_catalog.regrole::pg_catalog.text "
+            f"FROM {self.engine.quote(CATALOG_SCHEMA, '_installation')} AS i, pg_catalog.pg_namespace AS n "
+            "WHERE n.nspname OPERATOR(pg_catalog.=) 'sqlml'::pg_catalog.name"
+        )
+        for scorer, may_create, owner in self.engine.rows(query):
+            if scorer == "sql" and not may_create:
+                error = EngineError(
+                    "permission denied for schema sqlml, where the SQL scorer has functions for each model",
+                    hint=f"Role {owner} can train here; with the native or the PL/Python scorer every sqlml_trainer can.",
+                )
+                error.sqlstate = "42501"
+                raise error
 
     def require_owner(self, database: str, model_id: str) -> None:
         """Raise where the user may not change a model; rows that are not theirs would just stay as they are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from sqlml.install.installation import install, uninstall
+from sqlml.install.installation import install, install_library, uninstall
 
 _INSTALL = """\
 scorers:
@@ -29,7 +29,15 @@ def run_install(words: Sequence[str]) -> int:
     parser.add_argument("--scorer", choices=("native", "plpython", "sql"), help="how models are scored in SQL")
     parser.add_argument("--python", metavar="PATH", help="an interpreter, or a folder of packages, for PL/Python")
     parser.add_argument("--dry-run", action="store_true", help="print all that would be run, and change nothing")
+    parser.add_argument(
+        "--library-only",
+        action="store_true",
+        help="write the native scorer's library file, and nothing else: on a standby, or before a dump is restored",
+    )
     arguments = parser.parse_args(words)
+    if arguments.library_only:
+        install_library(arguments.dsn, dry_run=arguments.dry_run)
+        return 0
     install(arguments.dsn, arguments.scorer, python=arguments.python, dry_run=arguments.dry_run)
     return 0
 

@@ -45,6 +45,7 @@ class ServerFacts:
     missing: tuple[str, ...] = field(default=())
     cpu_flags: tuple[str, ...] = ()  # as /proc/cpuinfo has them on x86-64; empty elsewhere
     data_directory: str = ""
+    is_standby: bool = False
 
     @property
     def can_train(self) -> bool:
@@ -73,9 +74,11 @@ def read_facts(engine: Engine, python: str | None) -> ServerFacts:
     found = ServerFacts(version, bool(superuser), bool(language), has_catalog, installed)
     if not superuser:
         return found
-    ((directory,),) = engine.rows("SELECT pg_catalog.current_setting('data_directory')")
-    found = replace(found, cpu_flags=_cpu_flags(engine), data_directory=directory)
-    if not language:
+    ((directory, standby),) = engine.rows(
+        "SELECT pg_catalog.current_setting('data_directory'), pg_catalog.pg_is_in_recovery()"
+    )
+    found = replace(found, cpu_flags=_cpu_flags(engine), data_directory=directory, is_standby=bool(standby))
+    if not language or standby:
         return found
     for folders in _candidates(python):
         answer = _probe(engine, folders)

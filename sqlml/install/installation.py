@@ -10,8 +10,16 @@ from sqlml.engines.engine import Engine
 from sqlml.engines.postgres import PostgresEngine, open_connection
 from sqlml.errors import EngineError, SqlmlError
 from sqlml.install.facts import ServerFacts, read_facts
-from sqlml.install.native import can_have_native
-from sqlml.install.plan import ScorerName, Step, plan_installation, plan_removal, require_server
+from sqlml.install.native import can_have_native, library_step, require_native
+from sqlml.install.plan import (
+    ScorerName,
+    Step,
+    plan_installation,
+    plan_removal,
+    require_primary,
+    require_server,
+    require_superuser,
+)
 from sqlml.install.scorers import SCORERS
 
 Tell = Callable[[str], None]
@@ -25,6 +33,7 @@ def install(
     try:
         facts = read_facts(engine, python)
         require_server(facts)
+        require_primary(facts)
         chosen = scorer or best_scorer(facts)
         steps = plan_installation(facts, chosen, program_version())
         if not facts.can_train:
@@ -35,6 +44,23 @@ def install(
         run_steps(engine, steps, SCORERS[chosen].finish)
         done = "installed" if facts.installed is None else f"upgraded from {facts.installed}"
         tell(f"sqlml {program_version()} {done} in database {engine.current_database()} with the {chosen} scorer")
+    finally:
+        engine.close()
+
+
+def install_library(dsn: str, *, dry_run: bool = False, tell: Tell = print) -> None:
+    """Write the native scorer's library for a server and change nothing in its databases: for a standby, or before a restore."""
+    engine = PostgresEngine(open_connection(dsn))
+    try:
+        facts = read_facts(engine, None)
+        require_superuser(facts)
+        require_native(facts)
+        step = Step("the library of the native scorer", library_step(facts))
+        if dry_run:
+            tell(f"-- {step.title}\n{step.sql};")
+            return
+        _run(engine, step)
+        tell(f"the library of the native scorer is in {facts.data_directory}")
     finally:
         engine.close()
 

@@ -1,6 +1,13 @@
-"""The native scorer's part of an installation: what it demands of a server, its library, the images of the models there are."""
+"""The native scorer's part of an installation: what it demands of a server, its library, the images of the models there are.
+
+The library is a file in the data directory, which functions name relative to it, as every process of the server works there: a
+physical copy of the server has it, and a dump fits any server into whose data directory it was written before.
+"""
 
 from __future__ import annotations
+
+import base64
+import shlex
 
 from sqlml.engines.engine import Engine
 from sqlml.errors import NotSupportedYetError
@@ -38,27 +45,46 @@ def can_have_native(facts: ServerFacts) -> bool:
 
 def native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
     """The library as a file of the server, and the functions in it; it was tried on reference rows in a process of its own."""
+    name, library = made_library(facts)
+    steps = [
+        ("the library of the native scorer", _export(facts, name, library)),
+        ("the native scorer", read_sql("postgres/native.sql").replace("{library}", f"./{name}")),
+    ]
+    if facts.can_train:
+        steps.append(("images of artifacts", read_sql("postgres/image.sql")))
+        steps.append(("explanations", read_sql("postgres/explain.sql")))
+    return steps
+
+
+def made_library(facts: ServerFacts) -> tuple[str, bytes]:
+    """The library for a server, which was tried on reference rows in a process of its own, and the name of its file."""
     from udfs.postgres.install import library_name, verified_library  # noqa: PLC0415 - a compiler, for this scorer only
 
     library = verified_library(facts.version, facts.cpu_flags)
-    path = f"{facts.data_directory}/{library_name(library)}"
-    written = path.replace("'", "''")
+    return library_name(library), library
+
+
+def library_step(facts: ServerFacts) -> str:
+    """The SQL that puts the library's file where it belongs and changes nothing in the database."""
+    name, library = made_library(facts)
+    if not facts.is_standby:
+        return _export(facts, name, library)
+    # A standby writes no large objects, but a superuser's programs run there.
+    path = shlex.quote(f"{facts.data_directory}/{name}")
+    program = f"base64 -d > {path}.new && mv {path}.new {path}".replace("'", "''")
+    return f"COPY (SELECT '{base64.b64encode(library).decode()}') TO PROGRAM '{program}'"
+
+
+def _export(facts: ServerFacts, name: str, library: bytes) -> str:
+    written = f"{facts.data_directory}/{name}".replace("'", "''")
     # A file of that name and size is this library, and may be in use: writing over it would pull it from under open sessions.
-    export = (
+    return (
         "DO $library$\nDECLARE\n    object oid;\nBEGIN\n"
         f"    IF (pg_catalog.pg_stat_file('{written}', true)).size IS DISTINCT FROM {len(library)} THEN\n"
         f"        object := pg_catalog.lo_from_bytea(0, pg_catalog.decode('{library.hex()}', 'hex'));\n"
         f"        PERFORM pg_catalog.lo_export(object, '{written}');\n        PERFORM pg_catalog.lo_unlink(object);\n"
         "    END IF;\nEND\n$library$"
     )
-    steps = [
-        ("the library of the native scorer", export),
-        ("the native scorer", read_sql("postgres/native.sql").replace("{library}", written)),
-    ]
-    if facts.can_train:
-        steps.append(("images of artifacts", read_sql("postgres/image.sql")))
-        steps.append(("explanations", read_sql("postgres/explain.sql")))
-    return steps
 
 
 def make_images(engine: Engine) -> None:

@@ -98,6 +98,22 @@ def require_server(facts: ServerFacts) -> None:
             f"sqlml needs PostgreSQL {OLDEST // 10_000} or newer in the server, got {facts.version // 10_000}",
             hint='Use it from outside: sqlml.connect("postgresql://...") works with this server.',
         )
+    require_superuser(facts)
+
+
+def require_primary(facts: ServerFacts) -> None:
+    """Refuse a standby, which has the functions from its primary, but not the file of machine code."""
+    if facts.is_standby:
+        error = SqlmlError(
+            "cannot install on a standby: it reads only",
+            hint="Install on the primary. For the native scorer, run sqlml install --library-only on each standby as well.",
+        )
+        error.sqlstate = "25006"
+        raise error
+
+
+def require_superuser(facts: ServerFacts) -> None:
+    """Refuse whoever may not create functions in languages that are not trusted."""
     if not facts.is_superuser:
         error = SqlmlError(
             "sqlml is installed by a superuser",

@@ -78,16 +78,27 @@ def _load(plpy: Any, artifact_hash: str) -> RowScorer:
 
 
 def _told(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Errors of ours with all that the server can show of them."""
+    """Errors of ours, and of the server's where we ask it, with all that it can show of them."""
 
     def wrapper(plpy: Any, *arguments: Any) -> Any:
         try:
             return function(plpy, *arguments)
         except SqlmlError as error:
-            more = {name: text for name, text in (("detail", error.detail), ("hint", error.hint)) if text}
-            return plpy.error(error.message, sqlstate=error.sqlstate, **more)
+            raise _shown(plpy, error.message, error.sqlstate, error.detail, error.hint) from None
+        except plpy.SPIError as error:
+            detail, hint = [*(getattr(error, "spidata", None) or ()), None, None, None][1:3]
+            raise _shown(plpy, str(error), getattr(error, "sqlstate", None), detail, hint) from None
 
     return wrapper
+
+
+def _shown(plpy: Any, message: str, sqlstate: str | None, detail: str | None, hint: str | None) -> Exception:
+    """The server begins the message of an error from Python with the name of its class."""
+    error: Exception = type("sqlml", (plpy.Error,), {"__module__": "builtins"})(message)
+    for name, text in (("sqlstate", sqlstate), ("detail", detail), ("hint", hint)):
+        if text:
+            setattr(error, name, text)
+    return error
 
 
 def threshold_of(reference: str) -> float | None:

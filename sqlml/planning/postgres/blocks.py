@@ -16,8 +16,8 @@ from dataclasses import dataclass, field
 
 from sqlml.planning.postgres.outside import KEY
 from sqlml.planning.postgres.scoring import KIND_TYPES
-from sqlml.planning.postgres.tables import SCHEMA
-from sqlml.planning.scoring import Scored, literal
+from sqlml.planning.postgres.tables import SCHEMA, literal
+from sqlml.planning.scoring import Scored
 from udfs.model import Argument, Model
 
 ROWS = 8_192

@@ -9,8 +9,8 @@ from sqlml.engines.type_names import postgres_type
 from sqlml.planning.evaluation import class_columns
 from sqlml.planning.kinds import kind_of
 from sqlml.planning.postgres.scoring import class_index_sql, class_literal, classes_sql, primary, scored_source
-from sqlml.planning.postgres.tables import array, constant, derived
-from sqlml.planning.scoring import Scored, literal
+from sqlml.planning.postgres.tables import array, constant, derived, literal
+from sqlml.planning.scoring import Scored
 from udfs.model import Label
 
 _LEAST = "CAST('1e-15' AS double precision)"  # probabilities are not taken for less in a log

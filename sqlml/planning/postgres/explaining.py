@@ -16,8 +16,8 @@ from sqlml.planning.postgres.scoring import (
     probability_of,
     scored_source,
 )
-from sqlml.planning.postgres.tables import array, derived
-from sqlml.planning.scoring import Scored, literal, refuse_collision
+from sqlml.planning.postgres.tables import array, derived, literal
+from sqlml.planning.scoring import Scored, refuse_collision
 from udfs.model import Model
 
 _SCORES = "__sqlml_scores."

@@ -15,14 +15,13 @@ from typing import Protocol, runtime_checkable
 
 from sqlml.errors import InputMismatchError
 from sqlml.planning.kinds import base_type
-from sqlml.planning.postgres.tables import SCHEMA, array, cast, constant, derived
+from sqlml.planning.postgres.tables import SCHEMA, array, cast, constant, derived, literal
 from sqlml.planning.scoring import (
     PredictSettings,
     Scored,
     Substitute,
     class_index,
     flat_column,
-    literal,
     output_columns,
     refuse_collision,
 )

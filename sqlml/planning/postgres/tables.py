@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from sqlml.engines.type_names import postgres_type
 from sqlml.planning import scoring
+from udfs.postgres.plsql_literals import text as literal
 
+__all__ = ["SCHEMA", "array", "cast", "constant", "derived", "literal", "values_sql"]
 SCHEMA = '"sqlml"'
 
 
@@ -30,7 +32,7 @@ def array(items: Sequence[str], sql_type: str) -> str:
 
 def constant(value: object) -> str:
     """A Python value as an SQL constant."""
-    return scoring.constant(value, "double precision")
+    return literal(value) if isinstance(value, str) else scoring.constant(value, "double precision")
 
 
 def values_sql(

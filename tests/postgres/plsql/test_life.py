@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import psycopg
 import pytest
 
 from udfs.model import Argument, Forest, Tree
@@ -167,3 +168,25 @@ def test_leaves_that_leave_the_range_of_doubles_are_refused(models):
     assert with_leaf(np.nan) == with_leaf(np.inf) == "a leaf of the model is not a finite number"
     assert with_leaf(1.5e308) == "sums of the model's leaves leave the range of doubles"
     assert with_leaf(5e-324) is None
+
+
+def test_operators_and_types_in_front_of_the_servers_own(pair, connection):
+    """A caller's search path decides nothing in the functions' bodies."""
+    connection.execute("DROP SCHEMA IF EXISTS front CASCADE; CREATE SCHEMA front")
+    for name, sign in (("less", "<"), ("at_most", "<="), ("same", "="), ("sum", "+")):
+        result = "float8" if sign == "+" else "boolean"
+        connection.execute(
+            f"CREATE FUNCTION front.{name}(float8, float8) RETURNS {result} LANGUAGE plpgsql AS "
+            "$$BEGIN RAISE EXCEPTION 'steered'; END$$"
+        )
+        connection.execute(
+            f"CREATE OPERATOR front.{sign} (LEFTARG = float8, RIGHTARG = float8, FUNCTION = front.{name})"
+        )
+    connection.execute("CREATE TEMP TABLE float8 (x text); SET search_path = front, pg_catalog, public")
+    try:
+        with pytest.raises(psycopg.errors.RaiseException, match="steered"):
+            connection.execute("SELECT 1::pg_catalog.float8 + 2::pg_catalog.float8")
+        pair.check_bits(pair.call("_value"), pair.wanted)
+        pair.check_bits(pair.call("_features"), pair.call("_features"))
+    finally:
+        connection.execute("RESET search_path; DROP TABLE pg_temp.float8; DROP SCHEMA front CASCADE")

@@ -7,6 +7,7 @@ import numpy as np
 import psycopg
 import pytest
 
+import sqlml
 from udfs.artifact import read_artifact, write_artifact
 
 from .conftest import run, value
@@ -185,3 +186,75 @@ def test_files_of_the_server_are_for_those_who_may_use_them(root, connect):
 def test_no_option_of_lightgbms_names_a_file(connect, option):
     with pytest.raises(psycopg.errors.InvalidName, match="unknown option"):
         run(connect("alice"), TRAIN.replace("max_iterations = 5", option))
+
+
+LABELS = "CREATE TABLE labels AS SELECT i AS x, CASE WHEN i % 3 = 0 THEN 'it''s \\' WHEN i % 3 = 1 THEN '\\'' OR true --' ELSE 'plain' END AS label FROM generate_series(1, 300) AS i"
+
+
+def test_backslashes_in_classes_under_the_old_reading_of_strings(root):
+    """A class is data: it stays a literal whatever ``standard_conforming_strings`` says."""
+    root.execute(LABELS)
+    run(
+        root,
+        "CREATE MODEL odd OPTIONS (input_label_cols = ['label'], max_iterations = 5, num_threads = 1) AS SELECT x % 3 AS k, label FROM labels",
+    )
+    queries = [
+        "SELECT * FROM ML.PREDICT(MODEL odd, (SELECT x % 3 AS k FROM labels LIMIT 6))",
+        "SELECT * FROM ML.CONFUSION_MATRIX(MODEL odd, (SELECT x % 3 AS k, label FROM labels))",
+        "SELECT PREDICT(odd, *) AS p FROM (SELECT x % 3 AS k FROM labels LIMIT 6) AS s",
+        "SELECT * FROM ML.FEATURE_INFO(MODEL odd)",
+    ]
+    expected = [run(root, query) for query in queries]
+    assert "' OR true --" in str(expected)
+    root.execute("SET standard_conforming_strings = off; SET escape_string_warning = off")
+    assert [run(root, query) for query in queries] == expected
+
+
+def test_errors_do_not_tell_of_python(cluster, server, root):
+    with pytest.raises(psycopg.errors.UndefinedObject) as caught:
+        root.execute("SELECT sqlml.predict('nope', c) FROM customers AS c")
+    assert caught.value.diag.message_primary == 'sqlml: model "nope" does not exist'
+    assert caught.value.diag.message_hint == "SELECT schema_name, model_name FROM sqlml.models lists the models."
+    with pytest.raises(psycopg.errors.InvalidParameterValue) as caught:
+        root.execute("SELECT sqlml.predict('churn', 1.0)")
+    assert caught.value.diag.message_primary.startswith("sqlml: the model takes 5 arguments")
+    failing = "SELECT PREDICT(churn, *), sqlml.predict('nope', c) FROM customers AS c"
+    with sqlml.connect(cluster.dsn(server)) as client, pytest.raises(sqlml.errors.SqlmlError) as told:
+        client.execute(failing)
+    assert told.value.message == 'model "nope" does not exist'
+
+
+SPY = """
+CREATE TABLE public.seen (who name, asked text);
+GRANT INSERT ON public.seen TO PUBLIC;
+CREATE FUNCTION public.spy_{kind}_{name}(a {kind}, b {kind}) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN INSERT INTO public.seen VALUES (current_user, '{kind} {sign}'); RETURN a OPERATOR(pg_catalog.{sign}) b; END $$;
+CREATE OPERATOR public.{sign} (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = public.spy_{kind}_{name});
+"""
+
+
+def test_a_callers_operators_run_with_nobody_elses_rights(root, connect):
+    """sqlml.execute runs on the caller's search path, and may meet their operators there: as the caller, and never as the owner."""
+    table, grant, *rest = SPY.split(";\n")
+    root.execute(f"{table};{grant}")
+    for kind in ("text", "name", "uuid", "int4", "bool", "oid", "bytea"):
+        for name, sign in (("eq", "="), ("ne", "<>")):
+            root.execute(";\n".join(rest).format(kind=kind, name=name, sign=sign))
+    alice = connect("alice")
+    alice.execute("SET search_path = public, pg_catalog")
+    alice.execute("SELECT count(*) FROM public.customers WHERE plan = 'gold'::text")
+    run(alice, TRAIN)
+    run(alice, "GRANT USAGE ON MODEL public.hers TO bob")
+    run(alice, "SELECT PREDICT(hers, *) FROM public.customers LIMIT 3")
+    run(alice, "ALTER MODEL hers SET ALIAS best = 1")
+    alice.execute("SELECT sqlml.predict('public.hers', c) FROM public.customers AS c LIMIT 3")
+    run(alice, "DROP MODEL hers")
+    assert {row[0] for row in root.execute("SELECT DISTINCT who FROM public.seen")} == {"alice"}
+
+
+def test_definers_functions_have_a_search_path_of_their_own(root):
+    found = root.execute(
+        "SELECT proname, proconfig FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace AND prosecdef"
+    ).fetchall()
+    assert len(found) >= 8
+    assert [name for name, settings in found if "search_path=pg_catalog, pg_temp" not in (settings or [])] == []

@@ -3,6 +3,7 @@
 import psycopg
 import pytest
 
+import sqlml
 from sqlml.cli.main import main
 from sqlml.errors import SqlmlError
 from sqlml.install.facts import ServerFacts
@@ -127,3 +128,22 @@ def test_a_failing_command_tells_and_exits_with_1(capsys):
 def test_ready_to_use_over_any_client(root):
     with pytest.raises(psycopg.errors.UndefinedObject, match='model "nope" does not exist'):
         root.execute("SELECT sqlml._resolve('nope')")
+
+
+def test_with_the_sql_scorer_whoever_may_create_its_functions_trains(cluster, template, postgres_database, superuser):
+    dsn = cluster.dsn(postgres_database)
+    install(dsn, "sql", tell=lambda text: None)
+    superuser.execute(
+        "CREATE TABLE t AS SELECT i AS x, i % 2 AS y FROM generate_series(1, 200) AS i; GRANT SELECT ON t TO alice"
+    )
+    superuser.execute("GRANT CREATE ON SCHEMA public TO alice")
+    statement = (
+        "CREATE MODEL m OPTIONS (input_label_cols = ['y'], max_iterations = 3, num_threads = 1) AS SELECT x, y FROM t"
+    )
+    with sqlml.connect(dsn) as client:
+        client.execute(statement)
+    with sqlml.connect(dsn.replace("postgres@", "alice@", 1)) as client, pytest.raises(SqlmlError) as caught:
+        client.execute(statement.replace("MODEL m", "MODEL hers"))
+    assert caught.value.sqlstate == "42501"
+    assert "where the SQL scorer has functions for each model" in caught.value.message
+    assert caught.value.hint.startswith("Role postgres can train here")

@@ -1,8 +1,13 @@
 """The native scorer as an installation brings it: over another one, with images, rights and reasons."""
 
+import subprocess
+from pathlib import Path
+
 import psycopg
 import pytest
 
+from sqlml.cli.main import main
+from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.errors import SqlmlError
 from sqlml.install.facts import ServerFacts
 from sqlml.install.installation import install
@@ -259,3 +264,47 @@ def test_another_library_takes_over_under_open_sessions(root, connect):
     assert value(other, "SELECT array_agg(q ORDER BY id) FROM again") == before
     run(root, "GRANT USAGE ON MODEL churn TO bob")
     assert value(connect("bob"), SCORE) == before
+
+
+def test_dump_and_restore_into_a_new_cluster(cluster, server, root, native_template):
+    """The library's file first, then the dump as it is, then the installation for roles and images."""
+    pg_dump = [cluster.programs.path("pg_dump"), cluster.dsn(server)]
+    dump = subprocess.run(pg_dump, capture_output=True, text=True, check=True).stdout
+    with PrivateCluster(programs=cluster.programs) as other:
+        dsn = other.create_database("restored")
+        other.query(
+            "CREATE ROLE sqlml_reader; CREATE ROLE sqlml_trainer; CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE eve"
+        )
+        assert main(["install", dsn, "--library-only"]) == 0
+        psql = [cluster.programs.path("psql"), dsn, "-v", "ON_ERROR_STOP=1", "-q"]
+        subprocess.run(psql, input=dump, text=True, check=True, capture_output=True)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            assert value(connection, SCORE) == native_template, "even before the installation"
+        install(dsn, "native", tell=lambda text: None)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            assert value(connection, SCORE) == native_template
+            assert value(connection, "SELECT array_agg(q ORDER BY id) FROM scores") == native_template
+
+
+def test_a_standby_scores_once_it_has_the_library(cluster, server, root, native_template, capsys):
+    standby = cluster.standby()
+    try:
+        dsn = standby.dsn(server)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            assert value(connection, SCORE) == native_template, "a copy of the data directory has the file"
+            for library in Path(value(connection, "SELECT current_setting('data_directory')")).glob("sqlml_native_*"):
+                library.unlink()  # as on a standby that is older than the installation
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            with pytest.raises(psycopg.errors.UndefinedFile, match="sqlml_native"):
+                connection.execute(SCORE)
+            assert main(["install", dsn]) == 1
+            assert "sqlml install --library-only" in capsys.readouterr().err
+            assert main(["install", dsn, "--library-only"]) == 0
+            assert value(connection, SCORE) == native_template
+    finally:
+        standby.stop()
+
+
+def test_only_a_superuser_writes_the_library(cluster, server, capsys):
+    assert main(["install", cluster.dsn(server).replace("postgres@", "alice@", 1), "--library-only"]) == 1
+    assert "by a superuser" in capsys.readouterr().err
