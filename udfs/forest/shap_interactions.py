@@ -31,7 +31,7 @@ from udfs.jit import address_of, allocate, invoke, kernel, part, peek, poke, rel
 
 
 def interaction_cells(features: int) -> int:
-    """Numbers an output has for a row: one a pair of features and one a feature."""
+    """Numbers that an output has for a row: one a pair of features and one a feature."""
     return features * (features + 1) // 2
 
 
