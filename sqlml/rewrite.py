@@ -250,7 +250,7 @@ class Rewriter:
             return self.outside[call.span]
         if call.span in self.blocks:
             return self.blocks[call.span]
-        if isinstance(call, ScalarCall) and _is_outside(found, call):
+        if isinstance(call, ScalarCall) and self._is_outside(found, call):
             raise outside_only(found, call)
         return self._scored(found)
 
@@ -258,7 +258,7 @@ class Rewriter:
         self, found: Found, call: TableCall, source: str, columns: Sequence[Column], mapping: Mapping[str, str]
     ) -> str:
         """The query for the rows of a call: what was written, or the tables that hold them beside the client's scores."""
-        if not _is_outside(found, call):
+        if not self._is_outside(found, call):
             if found.scorer == "plpython" and self._takes_all_rows(call):
                 made = self._scored(found)
                 self.blocks[call.span] = BlockScored(made.model, made.reference, made.quote, made.substitute)
@@ -281,6 +281,12 @@ class Rewriter:
             return False
         around = self.text[self.span.start : call.span.start] + self.text[call.span.end : self.span.end]
         return takes_all_rows(around, call.function)
+
+    def _is_outside(self, found: Found, call: Call) -> bool:
+        """Whether the client has to score: the server has no means for the model, or none for what is asked."""
+        if call.function == "interactions" and self.session.dialect == "postgres":
+            return True
+        return found.scorer == "outside" or (found.scorer == "sql" and "explain" in call.function)
 
     def _scored(self, found: Found) -> Scored:
         return self.phrases.scored_model(
@@ -327,11 +333,6 @@ class Rewriter:
                 error.position = named_in(self.text, self.span, error.message)
             error.text = self.text
             raise
-
-
-def _is_outside(found: Found, call: Call) -> bool:
-    """Whether the client has to score: the server has no means for the model, or none for explanations."""
-    return found.scorer == "outside" or (found.scorer == "sql" and "explain" in call.function)
 
 
 def outside_only(found: Found, call: Call) -> NotSupportedYetError:

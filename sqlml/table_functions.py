@@ -15,6 +15,7 @@ from sqlml.planning.matching import Candidate, match_names
 from sqlml.planning.scoring import checked_setting, parse_predict_settings
 from sqlml.planning.segments import parse_segments
 from sqlml.rewrite import Found, Rewriter, TableFunction
+from udfs.model import MOST_INTERACTING
 
 ROWS = "__sqlml_rows"
 
@@ -73,6 +74,20 @@ def _explain_difference(rewriter: Rewriter, call: TableCall) -> str:
     _, second, _, other = _given_rows(rewriter, call, 1)
     rewriter.require_pinned(found, call, "ML.EXPLAIN_DIFFERENCE")
     return rewriter.phrases.difference_table_sql(rewriter.scored(found, call), (first, second), (mapping, other))
+
+
+def _interactions(rewriter: Rewriter, call: TableCall) -> str:
+    _no_settings(call)
+    count = len(rewriter.find(call).model.features)
+    if count > MOST_INTERACTING:
+        raise InputMismatchError(
+            f'ML.INTERACTIONS is for at most {MOST_INTERACTING} features, model "{_name(call)}" has {count}',
+            hint="Train a model of the features in question.",
+            position=call.span.start,
+        )
+    found, source, _, mapping = _given_rows(rewriter, call)
+    rewriter.require_pinned(found, call, "ML.INTERACTIONS")
+    return rewriter.phrases.interactions_table_sql(rewriter.scored(found, call), source, mapping)
 
 
 def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Found, str, list[Column], dict[str, str]]:
@@ -308,6 +323,7 @@ TABLE_FUNCTIONS: dict[str, TableFunction] = {
     "explain_predict": _explain_predict,
     "global_explain": _global_explain,
     "explain_difference": _explain_difference,
+    "interactions": _interactions,
     "evaluate": _evaluate,
     "confusion_matrix": _confusion_matrix,
     "roc_curve": _roc_curve,

@@ -18,6 +18,8 @@ Task = Literal["regression", "binary", "multiclass", "ranking"]
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int32]
 
+MOST_INTERACTING = 100  # features whose pairs are told apart: a row of them takes 40 kB
+
 
 @dataclass(frozen=True)
 class Input:

@@ -1,7 +1,7 @@
 """A model made ready to score: its images in memory, and the one kernel that takes raw rows to predictions, block by block.
 
     workspace   raw rows | null rows | features | outputs | addresses of the program's rows | operands | scratch rows
-                | attributions, where they are asked for
+                | attributions or interactions, where they are asked for
 
 An engine's machine code fills the first two parts of a workspace and calls the kernel; Python callers pass Arrow batches to the
 methods of ``Scorer``. Both run the same kernels over the same images, so they give the same bits.
@@ -23,7 +23,7 @@ from udfs.forest.nodes import build_forest_image
 from udfs.forest.objective import apply_objective, convert_scores
 from udfs.forest.walk import raw_scores
 from udfs.jit import invoke, kernel, part, poke, routine, word
-from udfs.model import Model
+from udfs.model import MOST_INTERACTING, Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
 
 FloatArray = npt.NDArray[np.float64]
@@ -31,11 +31,12 @@ FloatArray = npt.NDArray[np.float64]
 # Words of a scorer's head; places are byte offsets into a workspace.
 PROGRAM, FOREST, SLOTS, ARGUMENTS, FEATURES, OUTPUTS, ALIAS = range(7)
 NULLS_AT, FEATURES_AT, OUTPUTS_AT, ROWS_AT, OPERANDS_AT, SCRATCH_AT, SCRATCH_ROWS, WORKSPACE = range(8, 16)
-ATTRIBUTE, ATTRIBUTION_IMAGE = range(16, 18)
-HEAD_WORDS = 18
+ATTRIBUTE, INTERACT, ATTRIBUTION_IMAGE = range(16, 19)
+HEAD_WORDS = 19
 
 # How far a block is taken.
-STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION, STAGE_ATTRIBUTIONS = range(4)
+STAGE_FEATURES, STAGE_RAW, STAGE_PREDICTION, STAGE_ATTRIBUTIONS, STAGE_INTERACTIONS = range(5)
+STAGE_BITS = 3
 ROW_BYTES = 8 * BLOCK_ROWS
 IN_PLACE = 1 << 40  # of a request: raw rows are where a table says
 
@@ -60,7 +61,7 @@ def place_rows(scorer, workspace):
 @kernel
 def request(n, stage):
     """How many rows and how far, as one integer: the machine code below takes three."""
-    return n << 2 | stage
+    return n << STAGE_BITS | stage
 
 
 def score_block(scorer, workspace, asked):
@@ -69,7 +70,7 @@ def score_block(scorer, workspace, asked):
     Where the features are the raw rows, ``IN_PLACE`` may be added to the request: then the rows need not be in the workspace,
     and their addresses are where those of the program's rows would be.
     """
-    n, stage = (asked >> 2) & 0xFFFFFF, asked & 3
+    n, stage = (asked >> STAGE_BITS) & 0xFFFFFF, asked & ((1 << STAGE_BITS) - 1)
     features, stride = workspace, np.int64(ROW_BYTES)
     if asked & IN_PLACE:
         features, stride = workspace + word(scorer, ROWS_AT), np.int64(0)
@@ -81,9 +82,10 @@ def score_block(scorer, workspace, asked):
     if stage == STAGE_FEATURES:
         return
     forest, out = word(scorer, FOREST), workspace + word(scorer, OUTPUTS_AT)
-    if stage == STAGE_ATTRIBUTIONS:
+    if stage >= STAGE_ATTRIBUTIONS:
         out, forest = workspace + word(scorer, WORKSPACE), word(scorer, ATTRIBUTION_IMAGE)
-        invoke(word(scorer, ATTRIBUTE), (forest, features, stride, n, out, np.int64(ROW_BYTES)))
+        walk = word(scorer, ATTRIBUTE if stage == STAGE_ATTRIBUTIONS else INTERACT)
+        invoke(walk, (forest, features, stride, n, out, np.int64(ROW_BYTES)))
         return
     invoke(word(forest, WALK), (forest, features, stride, n, out, np.int64(ROW_BYTES)))
     if stage == STAGE_PREDICTION:
@@ -142,8 +144,8 @@ class Scorer:
 
     def workspace_bytes(self, stage: int = STAGE_PREDICTION) -> int:
         """How much memory one thread needs to take a block to a stage."""
-        more = ROW_BYTES * self.attribution_cells if stage == STAGE_ATTRIBUTIONS else 0
-        return int(self._head[WORKSPACE]) + more
+        more = self.matrix(stage)[1] if stage >= STAGE_ATTRIBUTIONS else 0
+        return int(self._head[WORKSPACE]) + ROW_BYTES * more
 
     @property
     def nulls_at(self) -> int:
@@ -166,6 +168,8 @@ class Scorer:
             return (0 if self._head[ALIAS] else int(self._head[FEATURES_AT])), len(self.model.features)
         if stage == STAGE_ATTRIBUTIONS:
             return int(self._head[WORKSPACE]), self.attribution_cells
+        if stage == STAGE_INTERACTIONS:
+            return int(self._head[WORKSPACE]), self.interaction_cells
         return int(self._head[OUTPUTS_AT]), self.outputs
 
     @property
@@ -179,6 +183,13 @@ class Scorer:
         """Numbers that explain a row: for each output one a feature and the bias."""
         return self.outputs * (len(self.model.features) + 1)
 
+    @property
+    def interaction_cells(self) -> int:
+        """Numbers that say what pairs of features give together: for each output one a pair and one a feature."""
+        from udfs.forest.shap_interactions import interaction_cells  # noqa: PLC0415 - scoring needs none of it
+
+        return self.outputs * interaction_cells(len(self.model.features))
+
     def prepare_attributions(self) -> npt.NDArray[np.int64]:
         """The image for attributions, laid out at their first use: most models are never asked for any."""
         from udfs.forest.shap import shap_walk  # noqa: PLC0415 - scoring needs none of it
@@ -190,6 +201,24 @@ class Scorer:
                 self._head[ATTRIBUTE], self._head[ATTRIBUTION_IMAGE] = shap_walk.address, image.ctypes.data
                 self._attributions = image
             return self._attributions
+
+    def prepare_interactions(self) -> npt.NDArray[np.int64]:
+        """The same image for interactions; raises InputMismatchError where a row of them is too long."""
+        from udfs.forest.shap_interactions import interaction_walk  # noqa: PLC0415 - scoring needs none of it
+
+        if len(self.model.features) > MOST_INTERACTING:
+            raise InputMismatchError(
+                f"interactions are for at most {MOST_INTERACTING} features, the model has {len(self.model.features)}",
+                hint="Train a model of the features in question.",
+            )
+        self._head[INTERACT] = interaction_walk.address
+        return self.prepare_attributions()
+
+    def interactions(self, batch: pa.RecordBatch) -> FloatArray:
+        """What pairs of features give together: float64[outputs * features * (features + 1) / 2, rows]."""
+        from udfs.forest.shap_interactions import interactions  # noqa: PLC0415 - scoring needs none of it
+
+        return interactions(self.prepare_interactions(), self.features(batch))
 
     def attributions(self, batch: pa.RecordBatch) -> FloatArray:
         """What LightGBM's ``predict(pred_contrib=True)`` gives: float64[outputs * (features + 1), rows]."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 from sqlml.errors import OptionError, OptionValueError
 from sqlml.language.statements import Option
@@ -145,16 +146,41 @@ def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str], se
     refuse_collision(("feature", "attribution"), segments, scored.model)
     groups = "".join(f"{scored.quote(name)}, " for name in segments)
     model = scored.model
-    outputs, step = model.forest.outputs, len(model.features) + 1
-    means = [
-        f"avg(({' + '.join(f'abs(__c[{k * step + index}])' for k in range(outputs))}) / {outputs}){_average(model)}"
-        for index in range(1, step)
-    ]
+    means = mean_sizes(model, len(model.features) + 1, len(model.features))
     return (
         f"(SELECT {groups}feature, attribution FROM (SELECT {groups}unnest({_names(model)}) AS feature, unnest(__m) AS attribution, "
         f"unnest(range({len(means)})) AS __sqlml_place FROM ({_aggregated(scored, source, mapping, means, segments)}) AS __sqlml_means) "
         f"AS __sqlml_features ORDER BY {groups}attribution DESC, __sqlml_place)"
     )
+
+
+def interactions_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) -> str:
+    """The derived table of ML.INTERACTIONS: the mean absolute interaction of each pair of features over rows and outputs.
+
+    A feature's pair with itself is what it gives alone.
+    """
+    model = scored.model
+    pairs = list(combinations_with_replacement([literal(feature.name) for feature in model.features], 2))
+    means = mean_sizes(model, len(pairs))
+    row = f"SELECT {scored.call('interactions', scored.row(mapping))} AS __c FROM ({source}) AS __sqlml_rows"
+    columns = ", ".join(
+        f"unnest([{', '.join(names)}]::VARCHAR[]) AS feature_{side}"
+        for side, names in zip("ab", zip(*pairs, strict=True), strict=True)
+    )
+    return (
+        f"(SELECT feature_a, feature_b, interaction FROM (SELECT {columns}, unnest(__m) AS interaction, "
+        f"unnest(range({len(pairs)})) AS __sqlml_place FROM (SELECT [{', '.join(means)}] AS __m FROM ({row}) AS __sqlml_parts) "
+        "AS __sqlml_means) AS __sqlml_pairs ORDER BY interaction DESC, __sqlml_place)"
+    )
+
+
+def mean_sizes(model: Model, step: int, used: int | None = None) -> list[str]:
+    """The mean absolute value of each of the first cells ``__c`` of an output, over rows and outputs."""
+    outputs = model.forest.outputs
+    return [
+        f"avg(({' + '.join(f'abs(__c[{k * step + index}])' for k in range(outputs))}) / {outputs}){_average(model)}"
+        for index in range(1, (used or step) + 1)
+    ]
 
 
 def difference_table_sql(

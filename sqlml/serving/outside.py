@@ -22,6 +22,7 @@ _KERNELS: dict[str, Callable[[Scorer, pa.RecordBatch], Any]] = {
     "raw": lambda scorer, batch: scorer.raw_scores(batch),
     "features": lambda scorer, batch: scorer.features(batch),
     "contribs": lambda scorer, batch: scorer.attributions(batch),
+    "interactions": lambda scorer, batch: scorer.interactions(batch),
 }
 """Scoring functions by the name that generated SQL knows them by; one row or several rows of numbers."""
 

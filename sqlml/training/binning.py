@@ -58,6 +58,7 @@ def bin_rows(
     _, features = gathered.fit.finish()
     sample = _sample_features(arguments, gathered, len(features), sample_size)
     has_missing = tuple(bool(np.isnan(values).any()) for values in sample)
+    release_memory()  # of the batches, before LightGBM takes that of the bins
     training = Dataset.from_sample(sample, gathered.training.row_count, parameters)
     del sample
     release_memory()

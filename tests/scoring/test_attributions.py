@@ -40,6 +40,17 @@ def test_attributions_of_features_that_a_program_makes(connect, mixed):
     np.testing.assert_allclose(got, mixed.booster.predict(matrix, pred_contrib=True), rtol=0, atol=1e-9)
 
 
+def test_interactions_sum_to_attributions(database, multiclass):
+    got = lists(database, "SELECT __sqlml_interactions('size', t) FROM t")
+    features = multiclass.matrix.shape[1]
+    cells = got.reshape(len(got), -1, features * (features + 1) // 2)
+    matrix = np.zeros((*cells.shape[:2], features, features))
+    upper = np.triu_indices(features)
+    matrix[..., upper[0], upper[1]] = cells / 2
+    want = multiclass.booster.predict(multiclass.matrix, pred_contrib=True).reshape(*cells.shape[:2], -1)
+    np.testing.assert_allclose((matrix + matrix.swapaxes(2, 3)).sum(axis=3), want[..., :-1], rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("rows", [0, 1, 33, 2049])
 def test_any_number_of_rows(database, binary, rows):
     got = lists(database, f"SELECT __sqlml_contribs('late', t) FROM (FROM t LIMIT {rows}) t")

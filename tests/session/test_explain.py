@@ -14,6 +14,8 @@ from sqlml.errors import (
     OptionError,
     OptionValueError,
 )
+from udfs.forest.shap_image import build_shap_image
+from udfs.forest.shap_interactions import interactions
 
 in_expressions = pytest.mark.not_yet_on_postgres(
     "without an installation the server attributes nothing within expressions and views"
@@ -198,6 +200,42 @@ def test_what_moved_the_mean(con, explained):
     ).fetchall()
     assert [name for name, _ in rows] == CLASSES
     close([value for _, value in rows], raw_b.mean(axis=0) - raw_a.mean(axis=0))
+
+
+@pytest.mark.parametrize("model", ["worth", "kind"])
+def test_interactions(con, features, model):
+    """The mean sizes of what the kernel gives, which sums to LightGBM's contributions feature by feature."""
+    own, made, matrix = features(con, model)
+    outputs, count = made.forest.outputs, len(made.features)
+    found = interactions(build_shap_image(made.forest, count), np.ascontiguousarray(matrix.T))
+    cells = np.zeros((outputs, count, count, len(matrix)))
+    upper = np.triu_indices(count)
+    cells[:, upper[0], upper[1]] = found.reshape(outputs, -1, len(matrix))
+    sums = (cells.sum(axis=1) + cells.sum(axis=2)) / 2
+    wanted = own.predict(matrix, pred_contrib=True).reshape(len(matrix), outputs, -1)[:, :, :-1]
+    close(sums.transpose(2, 0, 1), wanted)
+    table = con.execute(f"SELECT * FROM ML.INTERACTIONS(MODEL {model}, TABLE churn)").arrow()
+    assert table.column_names == ["feature_a", "feature_b", "interaction"]
+    assert table.num_rows == count * (count + 1) // 2
+    names = [feature.name for feature in made.features]
+    sizes = np.abs(cells).mean(axis=(0, 3))
+    rows = table.to_pylist()
+    close(
+        [row["interaction"] for row in rows],
+        [sizes[names.index(r["feature_a"]), names.index(r["feature_b"])] for r in rows],
+    )
+    assert [row["interaction"] for row in rows] == sorted((row["interaction"] for row in rows), reverse=True)
+
+
+def test_interactions_ask_for_few_features(con):
+    columns = ", ".join(f"(id * {k} + 1) % 97 AS f{k}" for k in range(2, 103))
+    con.execute(
+        f"CREATE MODEL wide OPTIONS (input_label_cols = ['value'], max_iterations = 1, num_threads = 1) AS SELECT {columns}, value FROM churn"
+    )
+    with pytest.raises(InputMismatchError, match='at most 100 features, model "wide" has 101'):
+        con.execute("SELECT * FROM ML.INTERACTIONS(MODEL wide, TABLE churn)")
+    with pytest.raises(OptionError, match=r"ML.INTERACTIONS has no settings"):
+        con.execute("SELECT * FROM ML.INTERACTIONS(MODEL worth, TABLE churn, STRUCT(3 AS top_k_features))")
 
 
 def test_within_larger_queries(con, door):

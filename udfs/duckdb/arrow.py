@@ -150,6 +150,7 @@ _LISTS: dict[str, Callable[[Scorer, pa.RecordBatch], Matrix]] = {
     "__sqlml_raw": lambda scorer, batch: scorer.raw_scores(batch),
     "__sqlml_features": lambda scorer, batch: scorer.features(batch),
     "__sqlml_contribs": lambda scorer, batch: scorer.attributions(batch),
+    "__sqlml_interactions": lambda scorer, batch: scorer.interactions(batch),
     "__sqlml_probs": lambda scorer, batch: scorer.probabilities(batch),
 }
 

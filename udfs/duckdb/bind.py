@@ -29,6 +29,7 @@ FUNCTIONS: dict[str, str | None] = {
     "__sqlml_label": None,
     "__sqlml_features": "DOUBLE[]",
     "__sqlml_contribs": "DOUBLE[]",
+    "__sqlml_interactions": "DOUBLE[]",
     "ml_predict": None,
     "ml_predict_proba": "DOUBLE",
 }

@@ -12,7 +12,15 @@ from udfs.duckdb.bind import Call, Column
 from udfs.duckdb.emit import emitter_address
 from udfs.duckdb.fill import COLUMN_WORDS, filler_address
 from udfs.duckdb.trampolines import PLAN_CODE, PLAN_STATE, PLAN_WORDS
-from udfs.scorer import STAGE_ATTRIBUTIONS, STAGE_FEATURES, STAGE_PREDICTION, STAGE_RAW, Scorer, score_address
+from udfs.scorer import (
+    STAGE_ATTRIBUTIONS,
+    STAGE_FEATURES,
+    STAGE_INTERACTIONS,
+    STAGE_PREDICTION,
+    STAGE_RAW,
+    Scorer,
+    score_address,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +36,7 @@ _FORMS = {
     "__sqlml_class": ("class", STAGE_PREDICTION),
     "__sqlml_features": ("list", STAGE_FEATURES),
     "__sqlml_contribs": ("list", STAGE_ATTRIBUTIONS),
+    "__sqlml_interactions": ("list", STAGE_INTERACTIONS),
     "ml_predict_proba": ("one", STAGE_PREDICTION),
 }
 
@@ -42,6 +51,8 @@ def plan_words(
     workspace_at = _aligned(8 * (native.FRAME_WORDS + COLUMN_WORDS * len(columns)))
     if stage == STAGE_ATTRIBUTIONS:
         scorer.prepare_attributions()
+    if stage == STAGE_INTERACTIONS:
+        scorer.prepare_interactions()
     text_at = workspace_at + _aligned(scorer.workspace_bytes(stage))
     matrix_at, matrix_rows = scorer.matrix(stage)
     words = [0] * (native.RECORDS + native.RECORD_WORDS * len(columns))

@@ -21,6 +21,7 @@ from udfs.model import Model
 from udfs.postgres.packed import EPOCH_MICROSECONDS, HEADER
 from udfs.scorer import (
     STAGE_ATTRIBUTIONS,
+    STAGE_BITS,
     STAGE_FEATURES,
     STAGE_PREDICTION,
     STAGE_RAW,
@@ -120,7 +121,7 @@ class RowScorer:
         """What a stage delivers of the first rows in memory: float64[numbers, rows], until the next call."""
         if stage == STAGE_ATTRIBUTIONS and len(self._memory) < self.scorer.workspace_bytes(stage):
             raise InputMismatchError("the row was not prepared for explanations")
-        _score()(self.scorer.address, self._address, count << 2 | stage)
+        _score()(self.scorer.address, self._address, count << STAGE_BITS | stage)
         at, rows = self.scorer.matrix(stage)
         found = self._memory[at : at + 8 * BLOCK_ROWS * rows].view(np.float64)
         return found.reshape(rows, BLOCK_ROWS)[:, :count]

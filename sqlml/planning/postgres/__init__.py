@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from sqlml.planning.postgres.evaluation import confusion_matrix_sql, evaluate_sql, roc_curve_sql, scored_rows_sql
-from sqlml.planning.postgres.explaining import difference_table_sql, explain_sql, explain_table_sql, global_table_sql
+from sqlml.planning.postgres.explaining import (
+    difference_table_sql,
+    explain_sql,
+    explain_table_sql,
+    global_table_sql,
+    interactions_table_sql,
+)
 from sqlml.planning.postgres.scoring import (
     predict_sql,
     predict_table_sql,
@@ -20,6 +26,7 @@ __all__ = [
     "explain_sql",
     "explain_table_sql",
     "global_table_sql",
+    "interactions_table_sql",
     "predict_sql",
     "predict_table_sql",
     "probability_sql",

@@ -6,8 +6,9 @@ The columns and their meaning are those of ``sqlml.planning.explaining``; lists 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations_with_replacement
 
-from sqlml.planning.explaining import ExplainSettings, explain_columns
+from sqlml.planning.explaining import ExplainSettings, explain_columns, mean_sizes
 from sqlml.planning.postgres.scoring import (
     class_index_sql,
     class_literal,
@@ -92,15 +93,24 @@ def global_table_sql(scored: Scored, source: str, mapping: Mapping[str, str], se
     refuse_collision(("feature", "attribution"), segments, scored.model)
     groups = "".join(f"{scored.quote(name)}, " for name in segments)
     model = scored.model
-    outputs, step = model.forest.outputs, len(model.features) + 1
-    means = [
-        f"avg(({' + '.join(f'abs(__c[{k * step + index}])' for k in range(outputs))}) / {outputs}){_average(model)}"
-        for index in range(1, step)
-    ]
+    means = mean_sizes(model, len(model.features) + 1, len(model.features))
     return derived(
         f"SELECT {groups}feature, attribution FROM ({_aggregated(scored, source, mapping, means, segments)}) "
         f"AS __sqlml_means, unnest({_names(model)}, __m) WITH ORDINALITY AS __u(feature, attribution, __i) "
         f"ORDER BY {groups}attribution DESC, __i"
+    )
+
+
+def interactions_table_sql(scored: Scored, source: str, mapping: Mapping[str, str]) -> str:
+    """The derived table of ML.INTERACTIONS: the mean absolute interaction of each pair of features over rows and outputs."""
+    model, row = scored.model, scored.row(mapping)
+    pairs = list(combinations_with_replacement([literal(feature.name) for feature in model.features], 2))
+    means = array(mean_sizes(model, len(pairs)), "double precision")
+    rows = scored_source(scored, source, row, {"__c": scored.call("interactions", row)})
+    names = ", ".join(array(list(side), "text") for side in zip(*pairs, strict=True))
+    return derived(
+        f"SELECT feature_a, feature_b, interaction FROM (SELECT {means} AS __m FROM {rows}) AS __sqlml_means, "
+        f"unnest({names}, __m) WITH ORDINALITY AS __u(feature_a, feature_b, interaction, __i) ORDER BY interaction DESC, __i"
     )
 
 
