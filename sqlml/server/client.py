@@ -170,7 +170,7 @@ class Client:
     def _run_simple(self, piece: Piece) -> None:
         self.refuse_if_failed(piece)
         if self.is_for_catalogue(piece):
-            self.the_catalogue.simple(piece.text, self.stream)
+            self.the_catalogue.simple(piece.written, self.stream)
             return
         with self.running(piece):
             outcome = self.start(piece, [], None)

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import CancelledError, EngineError, SqlmlError
+from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, SqlmlError
 from sqlml.language.places import named_in
 from sqlml.language.statements import Span
 from sqlml.server.parameters import decode
@@ -72,6 +72,8 @@ class Executor:
         self.live: Rows | None = None
         self.at_end: list[Callable[[], None]] = []  # run when a transaction is over
         self._kinds: dict[str, tuple[str, str]] = {}
+        self._changes = 0  # statements of this transaction that may have changed something
+        self._savepoints: list[tuple[str, int]] = []
 
     # -- without running ----------------------------------------------------------------------------------------------------
 
@@ -125,6 +127,7 @@ class Executor:
         self.set_aside()
         with self.translating(piece.text):
             kind, returns = self._kind_of(piece, parameters, described)
+            self._changes += kind not in ("select", "explain")
             if kind == "select" and returns == "query_result":
                 return self._stream(piece, parameters, described)
             self.connection.execute(piece.text, list(parameters) or None)
@@ -240,6 +243,41 @@ class Executor:
         self._undo()
         self._over()
 
+    def savepoint(self, name: str) -> None:
+        """DuckDB has no savepoints: one can be gone back to only as long as nothing was changed since."""
+        self._savepoints.append((name, self._changes))
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint and those after it."""
+        del self._savepoints[self._savepoint_at(name) :]
+
+    def back_to(self, name: str) -> None:
+        """Go back to a savepoint."""
+        place = self._savepoint_at(name)
+        if self._changes != self._savepoints[place][1] or not self._is_alive():
+            raise NotSupportedYetError(
+                f'cannot go back to savepoint "{name}", since something was changed or failed after it',
+                hint="DuckDB has no savepoints: roll back the whole transaction.",
+            )
+        del self._savepoints[place + 1 :]
+        self.status = OPEN
+
+    def _savepoint_at(self, name: str) -> int:
+        for place in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[place][0] == name:
+                return place
+        error = EngineError(f'savepoint "{name}" does not exist')
+        error.sqlstate = "3B001"
+        raise error
+
+    def _is_alive(self) -> bool:
+        """Whether the engine's transaction goes on: an error met while binding does not end it."""
+        try:
+            self.plain("SELECT 1")
+        except EngineError:
+            return False
+        return True
+
     def _undo(self) -> None:
         try:
             self.connection.execute("ROLLBACK")
@@ -255,6 +293,7 @@ class Executor:
 
     def _over(self) -> None:
         self.status = IDLE
+        self._savepoints.clear()
         callbacks, self.at_end = self.at_end, []
         for callback in callbacks:
             callback()
