@@ -20,6 +20,7 @@ from sqlml.server.failures import ABORTED, error_fields, notice_fields
 from sqlml.server.settings import DEFAULTS, ENGINE, REPORTED, change, value_of
 from sqlml.server.state import State, next_state
 from sqlml.server.statements import Piece, split
+from sqlml.sqltext import read_sql
 
 if TYPE_CHECKING:
     from sqlml.server.catalogue import Catalogue
@@ -197,7 +198,10 @@ class Client:
         self.sessions.allow(self, piece)
         if self.read_only and self.executor.status == IDLE:
             return self._run_read_only(piece, parameters, described)
-        return self.executor.run(piece, parameters, described)
+        outcome = self.executor.run(piece, parameters, described)
+        if outcome.tag == "CREATE MODEL" and self.sessions.policy is not None:
+            self.sessions.policy.created(self, piece)
+        return outcome
 
     def _run_read_only(self, piece: Piece, parameters: list[Any], described: Description | None) -> Outcome:
         """A statement of a user who may only read, in a transaction that the engine keeps from writing."""
@@ -275,7 +279,10 @@ class Client:
         return self.extended.prepared
 
     def begin_settings(self, wanted: dict[str, str]) -> None:
-        """What the client asked for at its start."""
+        """What the client asked for at its start, beside what makes the engine more like Postgres."""
+        for statement in read_sql("wire.sql").split(";\n"):
+            if statement.strip():
+                self.run_quietly(statement)
         self.settings["session_authorization"] = self.user
         self.settings["is_superuser"] = "on" if self.account.is_admin else "off"
         for key, value in wanted.items():

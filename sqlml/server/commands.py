@@ -135,6 +135,12 @@ def _channel(piece: Piece) -> str:
     return name if quoted else name.lower()
 
 
+def grant(client: Client, piece: Piece) -> Outcome | None:
+    """GRANT USAGE ON MODEL ... and REVOKE."""
+    tag = client.sessions.policy.grant(client, piece) if client.sessions.policy is not None else None
+    return Outcome(tag) if tag is not None else None
+
+
 COMMANDS: dict[str, Command] = {
     "BEGIN": begin,
     "START": begin,
@@ -157,6 +163,8 @@ COMMANDS: dict[str, Command] = {
     "MOVE": run_move,
     "CLOSE": run_close,
     "COPY": run_copy,
+    "GRANT": grant,
+    "REVOKE": grant,
 }
 GIVE_ROWS = frozenset({"SHOW", "FETCH"})
 

@@ -15,13 +15,14 @@ from sqlml.language.places import named_in
 from sqlml.language.statements import Span
 from sqlml.server.parameters import decode
 from sqlml.server.rows import ROWS_PER_BATCH, Rows
-from sqlml.server.statements import Piece, is_counted, tag_of
+from sqlml.server.statements import Piece, is_counted, tag_of, without_explain
 from sqlml.server.types import TEXT, WireType, wire_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlml.connection import Connection
+    from sqlml.engines.engine import Bound
     from sqlml.server.copying import CopyIn, CopyOut
 
 IDLE, OPEN, FAILED = b"I", b"T", b"E"
@@ -93,6 +94,24 @@ class Executor:
         if bound.returns == "query_result":
             columns = tuple((column.name, wire_type(column.sql_type)) for column in bound.columns)
         return Description(taken, columns, bound.kind)
+
+    def bound(self, piece: Piece) -> Bound | None:
+        """What the engine says of a statement; None for one about models."""
+        self.set_aside()
+        with self.translating(piece.text):
+            return self.session.bound(piece.text)
+
+    def plan(self, piece: Piece, parameters: int) -> str:
+        """The engine's own plan of a statement, before anything is optimised away; its values do not matter."""
+        self.set_aside()
+        with self.translating(piece.text):
+            text = f"EXPLAIN (FORMAT json) {without_explain(piece.text)}"
+            self.engine.run("SET explain_output = 'all'")
+            try:
+                self.connection.execute(text, [None] * parameters or None)
+                return "\n".join(str(value) for row in self.connection.fetchall() for value in row)
+            finally:
+                self.engine.run("RESET explain_output")
 
     def _bound_with(self, piece: Piece, samples: list[Any]) -> Any:
         try:

@@ -18,11 +18,24 @@ from sqlml.server.executor import Executor
 from sqlml.server.failures import SHUTDOWN, error_fields
 from sqlml.server.listen import Listener, SocketStream
 from sqlml.server.login import Asked, Door, log_in
+from sqlml.server.policy import Policy
 from sqlml.server.sessions import Limits, Sessions
 
 if TYPE_CHECKING:
     from sqlml.server.catalogue import Catalogue
 
+# Settings of the whole instance, which cannot be taken back while it is open. A session's own settings stay free.
+HARDENING = (
+    "python_enable_replacements = false",
+    "integer_division = true",
+    "default_null_order = 'NULLS_LAST_ON_ASC_FIRST_ON_DESC'",
+    "allow_community_extensions = false",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "enable_external_access = false",
+    "allowed_configs = ['TimeZone', 'search_path', 'schema', 'explain_output', 'errors_as_json']",
+    "lock_configuration = true",
+)
 GRACE = 5.0  # seconds that statements have to end when the server stops
 
 
@@ -49,8 +62,10 @@ class Server:
     def start(self) -> Self:
         """Listen."""
         # Names of tables must not find the variables of this program.
-        self.connection.execute("SET GLOBAL python_enable_replacements = false")
-        self.sessions = Sessions(self.limits, log=self.log)
+        for setting in HARDENING:
+            self.connection.execute(f"SET GLOBAL {setting}")
+        policy = Policy(self.door.roles)
+        self.sessions = Sessions(self.limits, log=self.log, policy=policy)
         self._opening = threading.Lock()
         self._listener = Listener(
             self.address.host, self.address.port, self._serve, tls=self.address.tls, longest=self.limits.message_bytes
@@ -112,6 +127,8 @@ class Server:
             return Executor(self.connection.cursor())
 
     def _session(self, stream: SocketStream, asked: Asked, client: Client, secret: bytes) -> None:
+        assert self.sessions.policy is not None  # noqa: S101 - invariant: start made it
+        self.sessions.policy.begin(client)
         client.begin_settings(dict(asked.parameters))
         if self.catalogue_for is not None:
             client.catalogue = self.catalogue_for(client)

@@ -13,6 +13,7 @@ _CHANGES = frozenset(
     {"OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "UNIQUE", "RECURSIVE", "PERSISTENT", "SECRET"}
 )
 _TWO_WORDS = frozenset({"CREATE", "DROP", "ALTER"})
+_QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "("})
 _COUNTED = {"insert": "INSERT 0", "update": "UPDATE", "delete": "DELETE", "merge_into": "MERGE", "copy": "COPY"}
 
 
@@ -81,3 +82,18 @@ def tag_of(words: tuple[str, ...], kind: str) -> str:
 def is_counted(kind: str) -> bool:
     """Whether the tag of a statement without rows has a number."""
     return kind in _COUNTED
+
+
+def without_explain(text: str) -> str:
+    """The statement that an EXPLAIN explains; any other one as it is."""
+    tokens = tokenize(text)
+    if not tokens or tokens[0].upper != "EXPLAIN":
+        return text
+    index = 1
+    while index < len(tokens) and tokens[index].upper in ("ANALYZE", "VERBOSE"):
+        index += 1
+    if index + 1 < len(tokens) and tokens[index].upper == "(" and tokens[index + 1].upper not in _QUERIES:
+        while index < len(tokens) and tokens[index].upper != ")":
+            index += 1
+        index += 1
+    return text[tokens[index].start :] if index < len(tokens) else ""
