@@ -70,7 +70,7 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
     )
     log = sys.stderr if arguments.log else None
     door = Door(roles, trust=arguments.trust, require_tls=bool(tls) and not loopback)
-    server = Server(connection, Address(host, port, tls), door, limits, log)
+    server = Server(connection, Address(host, port, tls), door, limits, log, arguments.metrics_port)
     if not arguments.no_shadow:
         server.catalogue_for = _shadow(connection, stack)
     return stack.enter_context(server)
@@ -162,6 +162,7 @@ def _serve_parser() -> argparse.ArgumentParser:
     parser.add_argument("--statement-timeout", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--idle-timeout", type=float, default=0, metavar="SECONDS")
     parser.add_argument("--max-rows", type=int, default=0, metavar="N", help="rows that one result may have")
+    parser.add_argument("--metrics-port", type=int, metavar="PORT", help="/metrics, /health and /ready on 127.0.0.1")
     parser.add_argument("--log", action="store_true", help="a line of JSON for each statement on standard error")
     parser.add_argument("--no-shadow", action="store_true", help="do not start a private Postgres for the catalogue")
     return parser

@@ -5,6 +5,7 @@ message ─> state table ─> handler ─> Executor ─> rows, tag, error ─> m
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 # Statements that cannot stand in the transaction that Postgres puts around a query of several statements.
 ALONE = ENDS | {"BEGIN", "START", "VACUUM", "CHECKPOINT", "ATTACH", "DETACH", "USE", "SET", "COPY", "DISCARD"}
 PROGRESS_EVERY = 1.0
+MODEL_EVENTS = "sqlml_models"  # the channel that tells of changed models
 
 
 class DisconnectedError(Exception):
@@ -199,9 +201,16 @@ class Client:
         if self.read_only and self.executor.status == IDLE:
             return self._run_read_only(piece, parameters, described)
         outcome = self.executor.run(piece, parameters, described)
-        if outcome.tag == "CREATE MODEL" and self.sessions.policy is not None:
-            self.sessions.policy.created(self, piece)
+        if outcome.tag.endswith(" MODEL"):
+            self._changed_model(outcome.tag, piece)
         return outcome
+
+    def _changed_model(self, tag: str, piece: Piece) -> None:
+        """Tell those who listen, and let whoever made a model use it."""
+        if tag == "CREATE MODEL" and self.sessions.policy is not None:
+            self.sessions.policy.created(self, piece)
+        event = {"event": tag.lower(), "user": self.user, "statement": piece.written[:1000]}
+        self.send_at_commit(MODEL_EVENTS, json.dumps(event))
 
     def _run_read_only(self, piece: Piece, parameters: list[Any], described: Description | None) -> Outcome:
         """A statement of a user who may only read, in a transaction that the engine keeps from writing."""

@@ -52,9 +52,9 @@ class Policy:
         serving = client.executor.session.serving
         serving.restrict(None if client.account.is_admin else lambda: self._models(client))
 
-    def _models(self, client: Client) -> frozenset[tuple[str, ...]] | Any:
+    def _models(self, client: Client) -> frozenset[tuple[str, str, str]]:
         granted = self._roles.models_of(client.account) if self._roles is not None else frozenset()
-        return frozenset(tuple(name.split("\0")) for name in granted)
+        return frozenset((database, schema, name) for database, schema, name in (key.split("\0") for key in granted))
 
     def allow(self, client: Client, piece: Piece) -> None:
         """Raises PermissionDeniedError."""

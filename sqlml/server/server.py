@@ -16,8 +16,9 @@ from sqlml.server import messages as m
 from sqlml.server.client import Client, DisconnectedError
 from sqlml.server.executor import Executor
 from sqlml.server.failures import SHUTDOWN, error_fields
-from sqlml.server.listen import Listener, SocketStream
+from sqlml.server.listen import HttpListener, Listener, SocketStream
 from sqlml.server.login import Asked, Door, log_in
+from sqlml.server.metrics import answer
 from sqlml.server.policy import Policy
 from sqlml.server.sessions import Limits, Sessions
 
@@ -57,6 +58,7 @@ class Server:
     door: Door = field(default_factory=Door)
     limits: Limits = field(default_factory=Limits)
     log: TextIO | None = None
+    metrics_port: int | None = None  # on this machine only
     catalogue_for: Callable[[Client], Catalogue | None] | None = None
 
     def start(self) -> Self:
@@ -72,6 +74,9 @@ class Server:
         ).start()
         self.host, self.port = self._listener.host, self._listener.port
         threading.Thread(target=self.sessions.watch, name="sqlml-watch", daemon=True).start()
+        self.metrics = None
+        if self.metrics_port is not None:
+            self.metrics = HttpListener(self.metrics_port, lambda path: answer(path, self.sessions)).start()
         self.sessions.write_log("started", host=self.host, port=self.port)
         return self
 
@@ -87,6 +92,8 @@ class Server:
             time.sleep(0.02)
         self._listener.hang_up()
         self._listener.wait(GRACE)
+        if self.metrics is not None:
+            self.metrics.stop()
         self.sessions.write_log("stopped")
 
     def __enter__(self) -> Self:

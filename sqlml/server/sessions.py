@@ -160,7 +160,6 @@ class Sessions:
 
     def check(self, client: Client, rows: int) -> None:
         """Asked between portions of a result: whether it may go on."""
-        self.counters.rows += 0
         if self.limits.rows and rows > self.limits.rows:
             raise ResourceError(
                 f"the result has more than {self.limits.rows} rows", hint="Ask for fewer rows, with LIMIT or WHERE."
