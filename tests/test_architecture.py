@@ -52,7 +52,7 @@ ROOMS = {
     "sklearn": {"__init__"},
     "backend": {"engines", "language", "results", "serving", "session", "training"},
     "install": {"__init__", "engines", "catalog", "sqltext"},
-    "server": {"__init__", "connection", "session", "results", "language"},
+    "server": {"__init__", "connection", "session", "results", "language", "sqltext"},
     "cli": {"__init__", "connection", "engines", "install", "server", "results", "language", "sqltext"},
 }
 

@@ -27,6 +27,8 @@ commands:
   sqlml [DATABASE]           the interactive shell; SQL on standard input is run as a script
   sqlml models [DATABASE]    list the models
   sqlml demo                 a five-minute tour on real flights (needs: pip install 'sqlml[demo]')
+  sqlml serve [DATABASE]     let every client of Postgres use a database (--help tells more)
+  sqlml user add NAME        who may use such a server
   sqlml install DSN          put sqlml into a Postgres server (--help tells more)
   sqlml uninstall DSN        take it out again
 
@@ -37,9 +39,7 @@ exit codes: 0 success, 1 a statement failed, 2 wrong arguments, 130 interrupted
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    run = {"demo": _demo, "models": _models, "install": _install, "uninstall": _uninstall}.get(
-        words[0] if words else ""
-    )
+    run = COMMAND_WORDS.get(words[0] if words else "")
     try:
         return run(words[1:]) if run else _sql(words)
     except InterruptedStatementError as error:
@@ -117,6 +117,28 @@ def _uninstall(words: Sequence[str]) -> int:
     from sqlml.cli.install import run_uninstall  # noqa: PLC0415
 
     return run_uninstall(words)
+
+
+def _serve(words: Sequence[str]) -> int:
+    from sqlml.cli.serve import run_serve  # noqa: PLC0415 - nobody else needs the server
+
+    return run_serve(words)
+
+
+def _user(words: Sequence[str]) -> int:
+    from sqlml.cli.serve import run_user  # noqa: PLC0415
+
+    return run_user(words)
+
+
+COMMAND_WORDS = {
+    "demo": _demo,
+    "models": _models,
+    "serve": _serve,
+    "user": _user,
+    "install": _install,
+    "uninstall": _uninstall,
+}
 
 
 def connect(database: str, *, read_only: bool = False) -> Connection:

@@ -53,6 +53,7 @@ _CATALOG = (
 
 # What our own scoring functions say.
 _SCORING = (
+    (re.compile(r"^permission denied for model"), "42501"),
     (re.compile(r"^model version .* cannot be used: "), "XX001"),
     (re.compile(r'^column "[^\n]+" must be (an? |text,)'), "42804"),
     (re.compile(r'^missing columns? "'), "42703"),

@@ -5,6 +5,7 @@ message ─> state table ─> handler ─> Executor ─> rows, tag, error ─> m
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from sqlml.server.failures import ABORTED, error_fields, notice_fields
 from sqlml.server.settings import DEFAULTS, ENGINE, REPORTED, change, value_of
 from sqlml.server.state import State, next_state
 from sqlml.server.statements import Piece, split
+from sqlml.sqltext import read_sql
 
 if TYPE_CHECKING:
     from sqlml.server.catalogue import Catalogue
@@ -32,6 +34,7 @@ ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 # Statements that cannot stand in the transaction that Postgres puts around a query of several statements.
 ALONE = ENDS | {"BEGIN", "START", "VACUUM", "CHECKPOINT", "ATTACH", "DETACH", "USE", "SET", "COPY", "DISCARD"}
 PROGRESS_EVERY = 1.0
+MODEL_EVENTS = "sqlml_models"  # the channel that tells of changed models
 
 
 class DisconnectedError(Exception):
@@ -170,7 +173,7 @@ class Client:
     def _run_simple(self, piece: Piece) -> None:
         self.refuse_if_failed(piece)
         if self.is_for_catalogue(piece):
-            self.the_catalogue.simple(piece.text, self.stream)
+            self.the_catalogue.simple(piece.written, self.stream)
             return
         with self.running(piece):
             outcome = self.start(piece, [], None)
@@ -197,7 +200,17 @@ class Client:
         self.sessions.allow(self, piece)
         if self.read_only and self.executor.status == IDLE:
             return self._run_read_only(piece, parameters, described)
-        return self.executor.run(piece, parameters, described)
+        outcome = self.executor.run(piece, parameters, described)
+        if outcome.tag.endswith(" MODEL"):
+            self._changed_model(outcome.tag, piece)
+        return outcome
+
+    def _changed_model(self, tag: str, piece: Piece) -> None:
+        """Tell those who listen, and let whoever made a model use it."""
+        if tag == "CREATE MODEL" and self.sessions.policy is not None:
+            self.sessions.policy.created(self, piece)
+        event = {"event": tag.lower(), "user": self.user, "statement": piece.written[:1000]}
+        self.send_at_commit(MODEL_EVENTS, json.dumps(event))
 
     def _run_read_only(self, piece: Piece, parameters: list[Any], described: Description | None) -> Outcome:
         """A statement of a user who may only read, in a transaction that the engine keeps from writing."""
@@ -275,7 +288,10 @@ class Client:
         return self.extended.prepared
 
     def begin_settings(self, wanted: dict[str, str]) -> None:
-        """What the client asked for at its start."""
+        """What the client asked for at its start, beside what makes the engine more like Postgres."""
+        for statement in read_sql("wire.sql").split(";\n"):
+            if statement.strip():
+                self.run_quietly(statement)
         self.settings["session_authorization"] = self.user
         self.settings["is_superuser"] = "on" if self.account.is_admin else "off"
         for key, value in wanted.items():

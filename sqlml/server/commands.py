@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sqlml.errors import EngineError, NotSupportedYetError, SqlSyntaxError
+from sqlml.errors import EngineError, SqlSyntaxError
 from sqlml.language.reader import Reader
-from sqlml.language.tokens import tokenize
+from sqlml.language.tokens import identifier, tokenize
 from sqlml.server.copying import run_copy
 from sqlml.server.cursors import run_close, run_declare, run_fetch, run_move
 from sqlml.server.executor import FAILED, IDLE, Outcome
@@ -51,7 +51,8 @@ def commit(client: Client, piece: Piece) -> Outcome:
 def rollback(client: Client, piece: Piece) -> Outcome:
     """ROLLBACK of the transaction; there are no savepoints to go back to."""
     if "TO" in piece.words[:4]:
-        raise _no_savepoints()
+        client.executor.back_to(_last_name(piece))
+        return Outcome("ROLLBACK")
     if client.executor.status == IDLE:
         return Outcome("ROLLBACK", notices=[("WARNING", "25P01", "there is no transaction in progress")])
     client.end_transaction()
@@ -60,12 +61,22 @@ def rollback(client: Client, piece: Piece) -> Outcome:
 
 
 def savepoint(client: Client, piece: Piece) -> Outcome:
-    """SAVEPOINT and RELEASE, which DuckDB has nothing like."""
-    raise _no_savepoints()
+    """SAVEPOINT name, RELEASE [SAVEPOINT] name."""
+    if client.executor.status == IDLE:
+        error = EngineError(f"{piece.words[0]} can only be used in transaction blocks")
+        error.sqlstate = "25P01"
+        raise error
+    if piece.words[0] == "SAVEPOINT":
+        client.executor.savepoint(_last_name(piece))
+    else:
+        client.executor.release(_last_name(piece))
+    return Outcome(piece.words[0])
 
 
-def _no_savepoints() -> NotSupportedYetError:
-    return NotSupportedYetError("savepoints are not supported", hint="Roll back the whole transaction instead.")
+def _last_name(piece: Piece) -> str:
+    """Of a statement that ends with a name."""
+    last = tokenize(piece.text)[-1]
+    return identifier(last) if last.kind == "quoted" else last.text.lower()
 
 
 def deallocate(client: Client, piece: Piece) -> Outcome:
@@ -124,6 +135,12 @@ def _channel(piece: Piece) -> str:
     return name if quoted else name.lower()
 
 
+def grant(client: Client, piece: Piece) -> Outcome | None:
+    """GRANT USAGE ON MODEL ... and REVOKE."""
+    tag = client.sessions.policy.grant(client, piece) if client.sessions.policy is not None else None
+    return Outcome(tag) if tag is not None else None
+
+
 COMMANDS: dict[str, Command] = {
     "BEGIN": begin,
     "START": begin,
@@ -146,6 +163,8 @@ COMMANDS: dict[str, Command] = {
     "MOVE": run_move,
     "CLOSE": run_close,
     "COPY": run_copy,
+    "GRANT": grant,
+    "REVOKE": grant,
 }
 GIVE_ROWS = frozenset({"SHOW", "FETCH"})
 

@@ -10,18 +10,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import CancelledError, EngineError, SqlmlError
+from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, SqlmlError
 from sqlml.language.places import named_in
 from sqlml.language.statements import Span
 from sqlml.server.parameters import decode
 from sqlml.server.rows import ROWS_PER_BATCH, Rows
-from sqlml.server.statements import Piece, is_counted, tag_of
+from sqlml.server.statements import Piece, is_counted, tag_of, without_explain
 from sqlml.server.types import TEXT, WireType, wire_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlml.connection import Connection
+    from sqlml.engines.engine import Bound
     from sqlml.server.copying import CopyIn, CopyOut
 
 IDLE, OPEN, FAILED = b"I", b"T", b"E"
@@ -72,6 +73,8 @@ class Executor:
         self.live: Rows | None = None
         self.at_end: list[Callable[[], None]] = []  # run when a transaction is over
         self._kinds: dict[str, tuple[str, str]] = {}
+        self._changes = 0  # statements of this transaction that may have changed something
+        self._savepoints: list[tuple[str, int]] = []
 
     # -- without running ----------------------------------------------------------------------------------------------------
 
@@ -91,6 +94,24 @@ class Executor:
         if bound.returns == "query_result":
             columns = tuple((column.name, wire_type(column.sql_type)) for column in bound.columns)
         return Description(taken, columns, bound.kind)
+
+    def bound(self, piece: Piece) -> Bound | None:
+        """What the engine says of a statement; None for one about models."""
+        self.set_aside()
+        with self.translating(piece.text):
+            return self.session.bound(piece.text)
+
+    def plan(self, piece: Piece, parameters: int) -> str:
+        """The engine's own plan of a statement, before anything is optimised away; its values do not matter."""
+        self.set_aside()
+        with self.translating(piece.text):
+            text = f"EXPLAIN (FORMAT json) {without_explain(piece.text)}"
+            self.engine.run("SET explain_output = 'all'")
+            try:
+                self.connection.execute(text, [None] * parameters or None)
+                return "\n".join(str(value) for row in self.connection.fetchall() for value in row)
+            finally:
+                self.engine.run("RESET explain_output")
 
     def _bound_with(self, piece: Piece, samples: list[Any]) -> Any:
         try:
@@ -125,6 +146,7 @@ class Executor:
         self.set_aside()
         with self.translating(piece.text):
             kind, returns = self._kind_of(piece, parameters, described)
+            self._changes += kind not in ("select", "explain")
             if kind == "select" and returns == "query_result":
                 return self._stream(piece, parameters, described)
             self.connection.execute(piece.text, list(parameters) or None)
@@ -240,6 +262,41 @@ class Executor:
         self._undo()
         self._over()
 
+    def savepoint(self, name: str) -> None:
+        """DuckDB has no savepoints: one can be gone back to only as long as nothing was changed since."""
+        self._savepoints.append((name, self._changes))
+
+    def release(self, name: str) -> None:
+        """Forget a savepoint and those after it."""
+        del self._savepoints[self._savepoint_at(name) :]
+
+    def back_to(self, name: str) -> None:
+        """Go back to a savepoint."""
+        place = self._savepoint_at(name)
+        if self._changes != self._savepoints[place][1] or not self._is_alive():
+            raise NotSupportedYetError(
+                f'cannot go back to savepoint "{name}", since something was changed or failed after it',
+                hint="DuckDB has no savepoints: roll back the whole transaction.",
+            )
+        del self._savepoints[place + 1 :]
+        self.status = OPEN
+
+    def _savepoint_at(self, name: str) -> int:
+        for place in range(len(self._savepoints) - 1, -1, -1):
+            if self._savepoints[place][0] == name:
+                return place
+        error = EngineError(f'savepoint "{name}" does not exist')
+        error.sqlstate = "3B001"
+        raise error
+
+    def _is_alive(self) -> bool:
+        """Whether the engine's transaction goes on: an error met while binding does not end it."""
+        try:
+            self.plain("SELECT 1")
+        except EngineError:
+            return False
+        return True
+
     def _undo(self) -> None:
         try:
             self.connection.execute("ROLLBACK")
@@ -255,6 +312,7 @@ class Executor:
 
     def _over(self) -> None:
         self.status = IDLE
+        self._savepoints.clear()
         callbacks, self.at_end = self.at_end, []
         for callback in callbacks:
             callback()

@@ -8,11 +8,12 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from sqlml.errors import ProtocolError
 from sqlml.server.client import DisconnectedError
-from sqlml.server.messages import LONGEST_STARTUP, make
+from sqlml.server.messages import LONGEST_STARTUP
 
 FULL = 1 << 16  # bytes that wait before they are sent
 LOOPBACK = ("127.", "::1", "::ffff:127.")
@@ -178,6 +179,40 @@ class Listener:
             thread.join(seconds)
 
 
+class HttpListener:
+    """Answers GET on a port of this machine: ``answer`` gives status and text for a path."""
+
+    def __init__(self, port: int, answer: Callable[[str], tuple[int, str]]) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                status, text = answer(self.path)
+                body = text.encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                """Not into the server's log."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self.port = self._server.server_address[1]
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.1,), name="sqlml-metrics", daemon=True
+        )
+
+    def start(self) -> Self:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        """No more answers."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
 def tls_context(certificate: str, key: str) -> ssl.SSLContext:
     """From files with a certificate and its key."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -192,6 +227,3 @@ def open_upstream(host: str, port: int) -> SocketStream:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.settimeout(None)
     return SocketStream(sock, None, 1 << 30)
-
-
-__all__ = ["Listener", "SocketStream", "make", "open_upstream", "tls_context"]

@@ -16,13 +16,27 @@ from sqlml.server import messages as m
 from sqlml.server.client import Client, DisconnectedError
 from sqlml.server.executor import Executor
 from sqlml.server.failures import SHUTDOWN, error_fields
-from sqlml.server.listen import Listener, SocketStream
+from sqlml.server.listen import HttpListener, Listener, SocketStream
 from sqlml.server.login import Asked, Door, log_in
+from sqlml.server.metrics import answer
+from sqlml.server.policy import Policy
 from sqlml.server.sessions import Limits, Sessions
 
 if TYPE_CHECKING:
     from sqlml.server.catalogue import Catalogue
 
+# Settings of the whole instance, which cannot be taken back while it is open. A session's own settings stay free.
+HARDENING = (
+    "python_enable_replacements = false",
+    "integer_division = true",
+    "default_null_order = 'NULLS_LAST_ON_ASC_FIRST_ON_DESC'",
+    "allow_community_extensions = false",
+    "autoinstall_known_extensions = false",
+    "autoload_known_extensions = false",
+    "enable_external_access = false",
+    "allowed_configs = ['TimeZone', 'search_path', 'schema', 'explain_output', 'errors_as_json']",
+    "lock_configuration = true",
+)
 GRACE = 5.0  # seconds that statements have to end when the server stops
 
 
@@ -44,19 +58,25 @@ class Server:
     door: Door = field(default_factory=Door)
     limits: Limits = field(default_factory=Limits)
     log: TextIO | None = None
+    metrics_port: int | None = None  # on this machine only
     catalogue_for: Callable[[Client], Catalogue | None] | None = None
 
     def start(self) -> Self:
         """Listen."""
         # Names of tables must not find the variables of this program.
-        self.connection.execute("SET GLOBAL python_enable_replacements = false")
-        self.sessions = Sessions(self.limits, log=self.log)
+        for setting in HARDENING:
+            self.connection.execute(f"SET GLOBAL {setting}")
+        policy = Policy(self.door.roles)
+        self.sessions = Sessions(self.limits, log=self.log, policy=policy)
         self._opening = threading.Lock()
         self._listener = Listener(
             self.address.host, self.address.port, self._serve, tls=self.address.tls, longest=self.limits.message_bytes
         ).start()
         self.host, self.port = self._listener.host, self._listener.port
         threading.Thread(target=self.sessions.watch, name="sqlml-watch", daemon=True).start()
+        self.metrics = None
+        if self.metrics_port is not None:
+            self.metrics = HttpListener(self.metrics_port, lambda path: answer(path, self.sessions)).start()
         self.sessions.write_log("started", host=self.host, port=self.port)
         return self
 
@@ -72,6 +92,8 @@ class Server:
             time.sleep(0.02)
         self._listener.hang_up()
         self._listener.wait(GRACE)
+        if self.metrics is not None:
+            self.metrics.stop()
         self.sessions.write_log("stopped")
 
     def __enter__(self) -> Self:
@@ -112,6 +134,8 @@ class Server:
             return Executor(self.connection.cursor())
 
     def _session(self, stream: SocketStream, asked: Asked, client: Client, secret: bytes) -> None:
+        assert self.sessions.policy is not None  # noqa: S101 - invariant: start made it
+        self.sessions.policy.begin(client)
         client.begin_settings(dict(asked.parameters))
         if self.catalogue_for is not None:
             client.catalogue = self.catalogue_for(client)

@@ -9,7 +9,7 @@ import secrets
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO
@@ -19,6 +19,7 @@ from sqlml.server.failures import SHUTDOWN, TOO_MANY, error_fields
 
 if TYPE_CHECKING:
     from sqlml.server.client import Client
+    from sqlml.server.policy import Policy
     from sqlml.server.statements import Piece
 
 WATCH_EVERY = 0.05
@@ -61,9 +62,6 @@ class Counters:
     seconds: float = 0.0
 
 
-Policy = Callable[["Client", "Piece"], None]
-
-
 class Sessions:
     """The registry of a server's sessions."""
 
@@ -73,7 +71,7 @@ class Sessions:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.closing = threading.Event()
-        self._policy = policy
+        self.policy = policy
         self._log = log
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
@@ -123,8 +121,8 @@ class Sessions:
 
     def allow(self, client: Client, piece: Piece) -> None:
         """Raises where the client's user may not run a statement."""
-        if self._policy is not None:
-            self._policy(client, piece)
+        if self.policy is not None:
+            self.policy.allow(client, piece)
 
     @contextmanager
     def running(self, client: Client, text: str) -> Iterator[None]:
@@ -162,7 +160,6 @@ class Sessions:
 
     def check(self, client: Client, rows: int) -> None:
         """Asked between portions of a result: whether it may go on."""
-        self.counters.rows += 0
         if self.limits.rows and rows > self.limits.rows:
             raise ResourceError(
                 f"the result has more than {self.limits.rows} rows", hint="Ask for fewer rows, with LIMIT or WHERE."

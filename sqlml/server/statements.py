@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,16 +13,22 @@ _CHANGES = frozenset(
     {"OR", "REPLACE", "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "UNIQUE", "RECURSIVE", "PERSISTENT", "SECRET"}
 )
 _TWO_WORDS = frozenset({"CREATE", "DROP", "ALTER"})
+_QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "("})
 _COUNTED = {"insert": "INSERT 0", "update": "UPDATE", "delete": "DELETE", "merge_into": "MERGE", "copy": "COPY"}
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One statement of a query: its text without the semicolon, where it begins, its first words in upper case."""
+    """One statement of a query, without the semicolon: its text for the engine, where it begins, its first words in upper case.
+
+    For the engine the schema public is main, padded so that every other character stays where it is; ``written`` is
+    the text as the client sent it.
+    """
 
     text: str
     start: int
     words: tuple[str, ...]
+    written: str = ""
 
 
 @lru_cache(1024)
@@ -30,7 +37,7 @@ def split(text: str) -> tuple[Piece, ...]:
     try:
         tokens = tokenize(text)
     except SqlSyntaxError:
-        return (Piece(text, 0, ()),)  # the engine finds the words for it
+        return (Piece(text, 0, (), text),)  # the engine finds the words for it
     pieces: list[Piece] = []
     start = first = 0
     for index, token in enumerate(tokens):
@@ -44,7 +51,19 @@ def split(text: str) -> tuple[Piece, ...]:
 def _add(pieces: list[Piece], text: str, start: int, tokens: list[Token]) -> None:
     if tokens:
         shift = tokens[0].start - start
-        pieces.append(Piece(text[shift:].rstrip(), start + shift, tuple(token.upper for token in tokens[:8])))
+        written = text[shift:].rstrip()
+        shown = _with_main(written, tokens, tokens[0].start)
+        pieces.append(Piece(shown, start + shift, tuple(token.upper for token in tokens[:8]), written))
+
+
+def _with_main(text: str, tokens: list[Token], origin: int) -> str:
+    """The text with ``main`` for ``public`` before a dot."""
+    for token, after in itertools.pairwise(tokens):
+        if after.upper == "." and token.text.lower() in ("public", '"public"'):
+            place, end = token.start - origin, token.end - origin
+            name = "main" if token.kind == "word" else '"main"'
+            text = text[:place] + name.ljust(end - place) + text[end:]
+    return text
 
 
 def tag_of(words: tuple[str, ...], kind: str) -> str:
@@ -63,3 +82,18 @@ def tag_of(words: tuple[str, ...], kind: str) -> str:
 def is_counted(kind: str) -> bool:
     """Whether the tag of a statement without rows has a number."""
     return kind in _COUNTED
+
+
+def without_explain(text: str) -> str:
+    """The statement that an EXPLAIN explains; any other one as it is."""
+    tokens = tokenize(text)
+    if not tokens or tokens[0].upper != "EXPLAIN":
+        return text
+    index = 1
+    while index < len(tokens) and tokens[index].upper in ("ANALYZE", "VERBOSE"):
+        index += 1
+    if index + 1 < len(tokens) and tokens[index].upper == "(" and tokens[index + 1].upper not in _QUERIES:
+        while index < len(tokens) and tokens[index].upper != ")":
+            index += 1
+        index += 1
+    return text[tokens[index].start :] if index < len(tokens) else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
@@ -92,6 +92,9 @@ class DuckDBServing:
 
     def tidy(self) -> None:
         """There is nothing to drop."""
+
+    def restrict(self, models: Callable[[], Container[tuple[str, str, str]]] | None) -> None:
+        self._instance.restrict(models)
 
     def duplicate(self, engine: Engine) -> Self:
         return type(self)(engine, self._instance)

@@ -11,7 +11,7 @@ plpython     plpython   nothing
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cached_property
 from threading import Lock
@@ -164,6 +164,9 @@ class PostgresServing:
             given = self._given.pop()
             with suppress(EngineError):
                 self._engine.run(f"DROP TABLE IF EXISTS {given.rows}, {given.scores}")
+
+    def restrict(self, models: Callable[[], Container[tuple[str, str, str]]] | None) -> None:
+        """The server itself knows who may use what."""
 
     def duplicate(self, engine: Engine) -> Self:
         return type(self)(engine)

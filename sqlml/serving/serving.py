@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from contextlib import AbstractContextManager
 from typing import Protocol, Self
 
@@ -53,6 +53,9 @@ class Serving(Protocol):
 
     def tidy(self) -> None:
         """The statement is over: drop such tables."""
+
+    def restrict(self, models: Callable[[], Container[tuple[str, str, str]]] | None) -> None:
+        """Let statements of this thread use no models but these, as (database, schema, name) in lower case; None: all."""
 
     def duplicate(self, engine: Engine) -> Self:
         """The same for another connection to the database."""

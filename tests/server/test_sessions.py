@@ -201,3 +201,56 @@ def wait_until(fact, seconds=10):
     while not fact() and time.monotonic() < deadline:
         time.sleep(0.02)
     assert fact()
+
+
+def test_metrics_and_health():
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    with serving(metrics_port=0, limits=Limits(connections=1)) as server:
+
+        def get(path):
+            with urlopen(f"http://127.0.0.1:{server.metrics.port}{path}", timeout=5) as response:
+                return response.read().decode()
+
+        assert get("/health") == get("/ready") == "ok\n"
+        with psycopg.connect(dsn_of(server), autocommit=True) as client:
+            client.execute("SELECT * FROM churn")
+            with pytest.raises(psycopg.Error):
+                client.execute("SELECT broken")
+            with pytest.raises(HTTPError, match="503"):
+                get("/ready")
+            told = dict(line.rsplit(" ", 1) for line in get("/metrics").splitlines() if not line.startswith("#"))
+        assert told["sqlml_sessions"] == "1"
+        assert told["sqlml_rows_sent_total"] == "1000"
+        assert told['sqlml_errors_total{sqlstate="42703"}'] == "1"
+
+
+def test_changed_models_are_told(client, server):
+    with psycopg.connect(dsn_of(server, "bob"), autocommit=True) as listener:
+        listener.execute("LISTEN sqlml_models")
+        client.execute(
+            "CREATE MODEL told OPTIONS (model_type = 'boosted_tree_classifier', input_label_cols = ['gone'], num_iterations = 2, "
+            "num_threads = 1) AS SELECT id % 3 AS r, gone FROM churn"
+        )
+        found = next(listener.notifies(timeout=20))
+        assert json.loads(found.payload)["event"] == "create model"
+        client.execute("DROP MODEL told")
+
+
+def test_many_rows_take_little_memory(server):
+    """Ten million rows to a client that throws them away: the process grows by a fraction of them."""
+    import resource
+
+    with Wire(server.port, timeout=120) as wire:
+        wire.log_in()
+        wire.query("SELECT i, i * 0.5 FROM numbers")  # kernels and buffers are there
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        wire.send(b"Q", b"SELECT a.i, a.i * 0.5::DOUBLE AS x FROM numbers a, range(100)\0")
+        received, last = 0, b""
+        while not last.endswith(b"Z\0\0\0\x05I"):
+            last = (last[-5:] + wire.socket.recv(1 << 20))[-2000000:]
+            received += len(last)
+        grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert received > 200e6
+    assert grown < 100 << 10  # in kilobytes

@@ -95,6 +95,10 @@ class Prepared:
         self._call, self._types, self._labels, self._opened = call, types, labels, opened
         self._plan: tuple[list[int], Any] | None = None
 
+    @property
+    def model_hash(self) -> str:
+        return self._call.model_hash
+
     def plan(self) -> tuple[list[int], Any]:
         """The words of the plan and what they point into."""
         if self._plan is None:
@@ -213,6 +217,12 @@ class Callbacks:
         return [capi.read_type(self.lib, handle) for handle in handles]
 
     def _prepared(self, info: int, context: int) -> Prepared:
+        """A call that is understood, of a model that whoever runs the statement may use."""
+        found = self._understood(info, context)
+        instance(self._function(info)[0]).require_use(found.model_hash)
+        return found
+
+    def _understood(self, info: int, context: int) -> Prepared:
         """A call that is understood; one that was met before, with nothing changed since, is found and not made again."""
         number, name = self._function(info)
         types = tuple(self._types(info))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
@@ -118,7 +118,26 @@ class Instance:
 
     def resolve(self, reference: Reference) -> str:
         """The hash that a reference stands for; raises ModelReferenceError."""
-        return reference.hash or find_hash(reference, {**self.published(), **self._uncommitted()})
+        found = reference.hash or find_hash(reference, {**self.published(), **self._uncommitted()})
+        self.require_use(found)
+        return found
+
+    def restrict(self, models: Callable[[], Container[tuple[str, str, str]]] | None) -> None:
+        """Let statements of this thread use no models but these, as (database, schema, name) in lower case; None: all."""
+        self._overlay.models = models
+
+    def require_use(self, artifact_hash: str) -> None:
+        """Raises where this thread may not use any model that has the artifact."""
+        models = getattr(self._overlay, "models", None)
+        if models is None:
+            return
+        allowed = models()
+        for database, names in {**self.published(), **self._uncommitted()}.items():
+            for (schema, name), versions in names.items():
+                key = (database.lower(), schema.lower(), name.lower())
+                if key in allowed and artifact_hash in versions.values():
+                    return
+        raise ModelReferenceError("permission denied for model", hint="An administrator can GRANT USAGE ON MODEL.")
 
     @contextmanager
     def overlaid(self, names: Mapping[str, Names]) -> Iterator[None]:
