@@ -53,7 +53,12 @@ def read_row(sent: bytes, text: str) -> Any:
     """The value that is the only one of the sent record, whose JSON is the text: a dictionary where it is a row itself."""
     kind, data = _fields(sent)[0]
     pairs: list[list[tuple[str, Any]]] = []
-    value = json.loads(text, object_pairs_hook=lambda found: pairs.append(found) or dict(found))
+
+    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs.append(found)
+        return dict(found)
+
+    value = json.loads(text, object_pairs_hook=keep)
     if kind in _DOCUMENTS or not isinstance(value, dict) or data is None:
         return value
     row: dict[str, Any] = {}
