@@ -139,7 +139,7 @@ def emit_object(level: str) -> tuple[bytes, list[str]]:
     kernels: list[Any] = sorted({OPERATORS[s.name].kernel for s in NUMBERED}, key=lambda kernel: kernel.__name__)
     wanted = [(function, types.int64) for function in functions.values()] + [(k, types.void) for k in kernels]
     names, modules = zip(*emit_modules(wanted), strict=True)
-    glue = [_head(level)]
+    glue = [_head(level), _start(level)]
     for exported, name in zip(functions, names, strict=False):
         glue.append(_wrapper(exported, name, functions[exported].__code__.co_argcount))
     places = {}
@@ -215,10 +215,8 @@ declare i64 @errfinish(i64, i64, i64)
 
 
 def _head(level: str) -> str:
-    """What the server looks for in a library and the check of its CPU and system."""
+    """What the server looks for in a library, and what it says of a CPU or system that the code is not for."""
     magic = "".join(f"\\{byte:02x}" for byte in _magic(OLDEST))
-    first, seventh, extended = _CPUID[level]
-    saved = _SAVED[level]
     message = f"the native scorer was built for {level}, which this server's CPU is not"
     hint = "Run sqlml install again."
     return f"""
@@ -228,7 +226,14 @@ target triple = "{llvm.get_process_triple()}"
 @cpu.message = internal constant [{len(message) + 1} x i8] c"{message}\\00"
 @cpu.hint = internal constant [{len(hint) + 1} x i8] c"{hint}\\00"
 define ptr @Pg_magic_func() {{ ret ptr @magic }}
-{_ERRORS}
+{_ERRORS}"""
+
+
+def _start(level: str) -> str:
+    """What runs when a server loads the library: the check of its CPU, and that its system saves the registers that are used."""
+    first, seventh, extended = _CPUID[level]
+    saved = _SAVED[level]
+    return f"""
 define internal i1 @cpu.lacks(i32 %leaf, i32 %word, i32 %wanted) {{
   %all = call {{i32, i32, i32, i32}} asm sideeffect "cpuid", "={{ax}},={{bx}},={{cx}},={{dx}},0,2,~{{dirflag}},~{{fpsr}},~{{flags}}"(i32 %leaf, i32 0)
   %ebx = extractvalue {{i32, i32, i32, i32}} %all, 1

@@ -29,7 +29,7 @@ _READERS: dict[int, Callable[[bytes], Any]] = {
     701: lambda data: struct.unpack(">d", data)[0],
     1042: lambda data: data.decode().rstrip(" "),
     1082: lambda data: Moment(_day_micros(int.from_bytes(data, "big", signed=True)), zoned=False),
-    1083: lambda data: Moment(int.from_bytes(data, "big", signed=True) + EPOCH_MICROSECONDS * -1, zoned=False),
+    1083: lambda data: Moment(int.from_bytes(data, "big", signed=True) - EPOCH_MICROSECONDS, zoned=False),
     1114: lambda data: Moment(int.from_bytes(data, "big", signed=True), zoned=False),
     1184: lambda data: Moment(int.from_bytes(data, "big", signed=True), zoned=True),
 }
@@ -52,17 +52,17 @@ def _day_micros(days: int) -> int:
 def read_row(sent: bytes, text: str) -> Any:
     """The value that is the only one of the sent record, whose JSON is the text: a dictionary where it is a row itself."""
     kind, data = _fields(sent)[0]
-    pairs: list[list[tuple[str, Any]]] = []
+    pairs: list[tuple[str, Any]] = []
 
-    def keep(found: list[tuple[str, Any]]) -> dict[str, Any]:
-        pairs.append(found)
+    def note(found: list[tuple[str, Any]]) -> dict[str, Any]:
+        pairs[:] = found  # the outermost object comes last
         return dict(found)
 
-    value = json.loads(text, object_pairs_hook=keep)
+    value = json.loads(text, object_pairs_hook=note)
     if kind in _DOCUMENTS or not isinstance(value, dict) or data is None:
         return value
     row: dict[str, Any] = {}
-    for (name, shown), (number, content) in zip(pairs[-1], _fields(data), strict=True):
+    for (name, shown), (number, content) in zip(pairs, _fields(data), strict=True):
         if name in row:
             raise InputMismatchError(f'column "{name}" is ambiguous: the row has it twice')
         reader = _READERS.get(number)
