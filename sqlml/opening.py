@@ -7,7 +7,7 @@ from typing import Any
 
 import udfs.duckdb
 from sqlml.connection import Connection
-from sqlml.errors import MissingExtraError
+from sqlml.errors import MissingExtraError, SqlmlError
 
 _SERVERS = ("postgresql://", "postgres://")
 
@@ -24,6 +24,11 @@ def connect(
     """
     if isinstance(database, str) and database.startswith(_SERVERS):
         return _attach_postgres(_postgres().open_connection(database, read_only=read_only))
+    if not isinstance(database, str | Path):
+        raise SqlmlError(
+            f"a database is opened by its address, got a {type(database).__name__}",
+            hint="sqlml.attach(connection) speaks the dialect on a connection that is open already.",
+        )
     from sqlml.engines.duckdb import open_connection  # noqa: PLC0415 - parsing and Arrow, loaded at the first open
 
     return _attach_duckdb(open_connection(str(database), read_only=read_only, config=config))

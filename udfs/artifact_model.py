@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
 from typing import Any, get_args
 
@@ -17,6 +18,13 @@ _KINDS: tuple[str, ...] = get_args(Kind)
 _TASKS: tuple[str, ...] = get_args(Task)
 _DIALECTS = ("portable", "duckdb", "postgres")
 _PARAMETER_TYPES = ("float64", "int64", "uint8")
+# The label's type stands in SQL that whoever predicts runs: it is a type's name, and nothing that could end it.
+_TYPE_NAME = r"""(?:[^\W\d][\w$]*|"[^"\0]+")"""
+_TYPE_DETAIL = r"""(?:\d+|'(?:[^'\\\0]|'')*')"""
+_SQL_TYPE = re.compile(
+    rf"{_TYPE_NAME}(?:\.{_TYPE_NAME})*(?: [A-Za-z]+)*"
+    rf"(?:\({_TYPE_DETAIL}(?:, ?{_TYPE_DETAIL})*\)(?: [A-Za-z]+)*)?(?:\[\d*\])*"
+)
 # Of every tree's arrays: their type, and how many entries they have for a tree of so many leaves.
 _INTERNAL_ARRAYS = {
     "split_feature": "int32",
@@ -132,7 +140,10 @@ def _label(item: _Reader) -> Label:
     classes = item.items("classes")
     if not all(isinstance(value, bool | int | float | str) for value in classes):
         raise ArtifactError("the artifact's classes are not scalars")
-    return Label(name=item.text("name"), sql_type=item.text("sql_type"), classes=tuple(classes))
+    sql_type = item.text("sql_type")
+    if classes and _SQL_TYPE.fullmatch(sql_type) is None:
+        raise ArtifactError(f'the artifact\'s label is of type "{sql_type}", which is no name of a type')
+    return Label(name=item.text("name"), sql_type=sql_type, classes=tuple(classes))
 
 
 def _input(item: _Reader) -> Input:

@@ -33,7 +33,14 @@ DECLARE
     scores text;
     row_text text;
     value_text text;
+    stem text;
+    function_name text;
+    stranger text;
 BEGIN
+    IF NOT EXISTS (SELECT FROM sqlml._installation AS i WHERE i.scorer <> 'sql') THEN
+        RAISE EXCEPTION 'scores on arrival need the native or the PL/Python scorer' USING ERRCODE = '0A000',
+            HINT = 'sqlml install --scorer native, or a trigger of your own that inserts from the new rows.';
+    END IF;
     SELECT n.nspname, c.relname INTO table_schema, table_name
     FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = target;
     SELECT format_type(a.atttypid, a.atttypmod) INTO key_type FROM pg_attribute AS a
@@ -44,7 +51,22 @@ BEGIN
     END IF;
     hash := sqlml._resolve(model);
     SELECT v.task INTO task FROM sqlml._versions AS v WHERE v.artifact_hash = hash LIMIT 1;
-    scores := format('%I.%I', table_schema, left(table_name, 56) || '_scores');
+    -- Names are cut at 63 bytes: those of two tables that begin alike must not become one.
+    stem := CASE WHEN octet_length(table_name::text) <= 49 THEN table_name::text
+        ELSE concat(left(table_name::text, 8), '_', left(md5(table_name::text), 12)) END;
+    function_name := stem || '_score_trigger';
+    scores := format('%I.%I', table_schema, stem || '_scores');
+    -- What others have put there would run with the rights of the caller: their triggers, or their function.
+    SELECT x.name INTO stranger FROM (
+        SELECT c.oid::regclass::text AS name, c.relowner AS owner FROM pg_class AS c WHERE c.oid = to_regclass(scores)
+        UNION ALL
+        SELECT p.oid::regprocedure::text, p.proowner FROM pg_proc AS p
+        WHERE p.oid = to_regprocedure(format('%I.%I()', table_schema, function_name))
+    ) AS x WHERE x.owner <> to_regrole(quote_ident(CURRENT_USER))::oid LIMIT 1;
+    IF FOUND THEN
+        RAISE EXCEPTION 'must be owner of %', stranger USING ERRCODE = '42501',
+            HINT = 'Somebody else has made an object of that name: it has to go, or the table to be called something else.';
+    END IF;
     EXECUTE format(
         'CREATE TABLE IF NOT EXISTS %s (%I %s PRIMARY KEY, score float8, label text, artifact_hash text NOT NULL, '
         'scored_at timestamptz NOT NULL)', scores, key, key_type
@@ -53,25 +75,24 @@ BEGIN
     row_text := format('(SELECT %s)', coalesce(row_text, 'n.*'));
     value_text := CASE task WHEN 'multiclass' THEN 'NULL' ELSE format('sqlml.predict(%L, x)', model) END;
     EXECUTE format(
-        $create$CREATE OR REPLACE FUNCTION %1$I.%2$I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
-        SET search_path = %8$s AS $trigger$
+        'CREATE OR REPLACE FUNCTION %I.%I() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = %s AS %L',
+        table_schema, function_name, 'pg_catalog, ' || quote_ident(table_schema) || ', pg_temp', format($trigger$
         BEGIN
-            INSERT INTO %3$s
-            SELECT n.%4$I, %5$s, %6$s, sqlml._resolve(%7$L), pg_catalog.now()
-            FROM new_rows AS n CROSS JOIN LATERAL %9$s AS x
-            ON CONFLICT (%4$I) DO UPDATE SET score = EXCLUDED.score, label = EXCLUDED.label,
+            INSERT INTO %1$s
+            SELECT n.%2$I, %3$s, %4$s, sqlml._resolve(%5$L), pg_catalog.now()
+            FROM new_rows AS n CROSS JOIN LATERAL %6$s AS x
+            ON CONFLICT (%2$I) DO UPDATE SET score = EXCLUDED.score, label = EXCLUDED.label,
                 artifact_hash = EXCLUDED.artifact_hash, scored_at = EXCLUDED.scored_at;
             RETURN NULL;
         END
-        $trigger$$create$,
-        table_schema, left(table_name, 50) || '_score_trigger', scores, key, value_text,
+        $trigger$, scores, key, value_text,
         CASE WHEN task IN ('binary', 'multiclass') THEN format('sqlml.predict_label(%L, x)', model) ELSE 'NULL' END,
-        model, 'pg_catalog, ' || quote_ident(table_schema) || ', pg_temp', row_text
+        model, row_text)
     );
-    EXECUTE format('REVOKE ALL ON FUNCTION %I.%I() FROM PUBLIC', table_schema, left(table_name, 50) || '_score_trigger');
+    EXECUTE format('REVOKE ALL ON FUNCTION %I.%I() FROM PUBLIC', table_schema, function_name);
     EXECUTE format(
         'CREATE OR REPLACE TRIGGER sqlml_score AFTER INSERT ON %s REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT '
-        'EXECUTE FUNCTION %I.%I()', target::text, table_schema, left(table_name, 50) || '_score_trigger'
+        'EXECUTE FUNCTION %I.%I()', target::text, table_schema, function_name
     );
     RETURN scores::regclass;
 END

@@ -21,6 +21,7 @@ BEGIN
     FOR item IN
         SELECT p.oid, p.oid::regprocedure::text AS name FROM pg_catalog.pg_proc AS p
         WHERE p.pronamespace = 'sqlml'::regnamespace
+            AND p.proname !~ '^[mn]_[0-9a-f]{32}' -- the SQL scorer's, which clients make and call
         ORDER BY (SELECT pg_catalog.count(*) FROM pg_catalog.pg_depend AS d WHERE d.refobjid = p.oid), p.oid DESC
     LOOP
         IF EXISTS (SELECT FROM pg_catalog.pg_proc AS p WHERE p.oid = item.oid) THEN

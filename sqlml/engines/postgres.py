@@ -97,13 +97,13 @@ class PostgresEngine(PostgresFacts):
     def lending(self, rows: Any) -> Iterator[str]:
         """A temporary table with the rows of an Arrow-speaking object, gone after the block."""
         name = "pg_temp.__sqlml_given"
-        with self._translating("", write=True):
-            copy_in(self._own, name, rows, self.quote)
         try:
+            with self._translating("", write=True):
+                copy_in(self._own, name, rows, self.quote)
             yield name
         finally:
             if not self._is_aborted():
-                self.run(f"DROP TABLE {name}")
+                self.run(f"DROP TABLE IF EXISTS {name}")
 
     def translated(self, error: Exception, sql: str) -> EngineError | None:
         """The EngineError for an error of psycopg's; None for any other."""
@@ -242,8 +242,11 @@ class PostgresEngine(PostgresFacts):
     # -- transactions ---------------------------------------------------------------------------------------------------------
 
     def in_transaction(self) -> bool:
-        """Whether a transaction is open, also one that an error aborted."""
-        return self.connection.info.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR)
+        """Whether a transaction of the user's is open, also one that an error aborted; without autocommit there always is one."""
+        return not self.connection.autocommit or self.connection.info.transaction_status in (
+            TransactionStatus.INTRANS,
+            TransactionStatus.INERROR,
+        )
 
     def begin(self) -> None:
         """Open an explicit transaction; a connection that does not commit by itself opens one with each first statement."""

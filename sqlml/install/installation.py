@@ -10,6 +10,7 @@ from sqlml.engines.engine import Engine
 from sqlml.engines.postgres import PostgresEngine, open_connection
 from sqlml.errors import EngineError, SqlmlError
 from sqlml.install.facts import ServerFacts, read_facts
+from sqlml.install.functions import make_functions
 from sqlml.install.native import can_have_native, library_step, require_native
 from sqlml.install.plan import (
     ScorerName,
@@ -78,7 +79,7 @@ def uninstall(
         if dry_run:
             tell(script(steps))
             return
-        run_steps(engine, steps)
+        run_steps(engine, steps, None if drop_models else make_functions)
         tell(f"sqlml was removed from database {engine.current_database()}; roles and the extension plpython3u stay")
     finally:
         engine.close()

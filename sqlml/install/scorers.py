@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from sqlml.engines.engine import Engine
 from sqlml.errors import NotSupportedYetError
 from sqlml.install.facts import ServerFacts
+from sqlml.install.functions import make_functions
 from sqlml.install.native import STORE_IMAGE, make_images, native_steps, require_native
 from sqlml.sqltext import read_sql
 
@@ -86,5 +87,5 @@ def _native_steps(facts: ServerFacts) -> list[tuple[str, str]]:
 SCORERS: dict[str, Scorer] = {
     "native": Scorer(require_native, _native_steps, STORE_IMAGE, make_images),
     "plpython": Scorer(_require_python, _python_steps),
-    "sql": Scorer(_nothing, _sql_steps),
+    "sql": Scorer(_nothing, _sql_steps, finish=make_functions),
 }

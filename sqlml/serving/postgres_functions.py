@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"n_([0-9a-f]{32})(?:_(v\d+|a[0-9a-f]+))?")
 _LIST = (
     "SELECT p.proname::pg_catalog.text, pg_catalog.pg_get_function_identity_arguments(p.oid), "
-    "pg_catalog.pg_get_function_result(p.oid), p.pronargs FROM pg_catalog.pg_proc AS p "
+    "pg_catalog.pg_get_function_result(p.oid), p.pronargs, p.prosrc FROM pg_catalog.pg_proc AS p "
     "JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace WHERE n.nspname = ? AND p.proname ^@ ?"
 )
 
@@ -38,6 +38,7 @@ class Function:
     arguments: str
     result: str
     count: int
+    body: str
 
 
 class SqlFunctions:
@@ -61,6 +62,16 @@ class SqlFunctions:
             for statement in plsql_functions(model, CATALOG_SCHEMA, stem):
                 self._engine.run(statement)
 
+    def make_all(self) -> None:
+        """Create the functions of all models that were stored while another scorer was installed."""
+        from udfs.artifact import read_artifact  # noqa: PLC0415 - numba, only where there are models
+
+        for model in self._store.list_models():
+            for version in self._store.list_versions(model):
+                stem = function_stem(f"sha256:{version.artifact_hash}")
+                if version.has_artifact and not self._functions(stem):
+                    self.make(version.artifact_hash, read_artifact(self._store.artifact(version)))
+
     def named(self, version: VersionRecord, *, pinned: bool, alias: str | None) -> str:
         """The stem of the functions that stored texts call for a name; they are made if they are not there."""
         mark = f"_v{version.version}" if pinned and alias is None else f"_a{alias.encode().hex()}" if alias else ""
@@ -75,7 +86,7 @@ class SqlFunctions:
             match = _NAME.fullmatch(stem)
             version = self._meant(models.get(match[1]), match[2]) if match else None
             if version is None:
-                self._drop(self._functions(stem))
+                self._drop(self._called(stem))
             else:
                 self._lead(stem, version)
         hashes = {v.artifact_hash for m in models.values() for v in self._store.list_versions(m) if v.has_artifact}
@@ -97,20 +108,28 @@ class SqlFunctions:
         """Make a name's functions call those of a version; functions with other arguments are in nobody's way but the planner's."""
         target = function_stem(f"sha256:{version.artifact_hash}")
         own = {function.name: function for function in self._functions(target)}
+        there = self._called(stem)
         stale = [
             function
-            for function in self._functions(stem)
+            for function in there
             if function.arguments != own.get(target + function.name.removeprefix(stem), function).arguments
         ]
         self._drop(stale)
-        quote = self._engine.quote
+        quote, leading = self._engine.quote, {function.name: function.body for function in there}
         for function in own.values():
             name = stem + function.name.removeprefix(target)
             given = ", ".join(f"${place}" for place in range(1, function.count + 1))
-            self._engine.run(
-                f"CREATE OR REPLACE FUNCTION {quote(CATALOG_SCHEMA, name)}({function.arguments}) RETURNS {function.result} "
-                f"LANGUAGE sql STABLE PARALLEL SAFE AS 'SELECT {quote(CATALOG_SCHEMA, function.name)}({given})'"
-            )
+            body = f"SELECT {quote(CATALOG_SCHEMA, function.name)}({given})"
+            # One that leads there already stays: of two sessions that replace a function at once, the server fails one.
+            if leading.get(name) != body:
+                self._engine.run(
+                    f"CREATE OR REPLACE FUNCTION {quote(CATALOG_SCHEMA, name)}({function.arguments}) "
+                    f"RETURNS {function.result} LANGUAGE sql STABLE PARALLEL SAFE AS '{body}'"
+                )
+
+    def _called(self, stem: str) -> list[Function]:
+        """The functions of one name: that of version 10 begins as that of version 1 does."""
+        return [f for f in self._functions(stem) if (match := _NAME.match(f.name)) and match[0] == stem]
 
     def _functions(self, start: str) -> list[Function]:
         return [Function(*row) for row in self._engine.rows(_LIST, [CATALOG_SCHEMA, start])]

@@ -170,6 +170,10 @@ def test_other_format_versions_are_refused_with_a_way_out(make):
         (lambda header: header["model"].__setitem__("more", 1), "unknown fields: more"),
         (lambda header: header["model"]["label"].__setitem__("classes", ["a", "a"]), "class twice"),
         (lambda header: header["model"]["label"].__setitem__("classes", [[1]]), "not scalars"),
+        (
+            lambda header: header["model"]["label"].update(classes=["a", "b"], sql_type="text) || (SELECT steal()"),
+            "no name of a type",
+        ),
         (lambda header: header["model"]["inputs"].append(header["model"]["inputs"][0]), "two inputs of one name"),
         (lambda header: header["model"]["inputs"][0].__setitem__("kind", "text"), "no input of its kind"),
         (lambda header: header["model"]["inputs"][0].__setitem__("name", "\ud800"), "not Unicode"),

@@ -6,6 +6,7 @@ import threading
 import time
 
 import psycopg
+import pyarrow as pa
 import pytest
 
 import sqlml
@@ -161,6 +162,52 @@ def test_a_connection_that_opens_transactions_by_itself(database):
         plain.commit()
         with psycopg.connect(database, autocommit=True) as other:
             assert sqlml.attach(other).execute(SUM).fetchone() == second != first
+
+
+def test_a_change_of_a_model_waits_for_the_commit_without_autocommit(database):
+    with psycopg.connect(database) as plain:
+        con = sqlml.attach(plain)
+        con.execute("ALTER MODEL worth SET ALIAS mine = 1")  # the first statement, which opens the transaction
+        plain.rollback()
+        assert con.execute("SELECT count(*) FROM sqlml.model_aliases").fetchone() == (0,)
+        plain.rollback()
+        con.execute("DROP MODEL worth")
+        plain.rollback()
+        assert con.models == ["churned", "kind", "worth"]
+
+
+def test_a_connection_is_no_address(database):
+    with psycopg.connect(database) as plain, pytest.raises(SqlmlError, match="opened by its address") as caught:
+        sqlml.connect(plain)
+    assert "sqlml.attach" in caught.value.hint
+
+
+def test_aliases_that_begin_alike(con):
+    for alias in ("a", "ab"):
+        con.execute(f"ALTER MODEL worth SET ALIAS {alias} = 1")
+        con.execute(f"CREATE VIEW by_{alias} AS SELECT PREDICT(MODEL worth@{alias}, *) AS p FROM churn")
+    expected = con.execute("SELECT sum(p) FROM by_ab").fetchone()
+    con.execute("DROP VIEW by_a")
+    con.execute("ALTER MODEL worth DROP ALIAS a")
+    assert con.execute("SELECT sum(p) FROM by_ab").fetchone() == expected
+
+
+def test_functions_that_lead_where_they_should_are_left_alone(con):
+    con.execute("CREATE VIEW risks AS SELECT PREDICT(MODEL worth, *) AS p FROM churn")
+    query = (
+        "SELECT oid, xmin::text FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace AND proname ^@ 'n_' ORDER BY 1"
+    )
+    before = con.execute(query).fetchall()
+    con.execute("ALTER MODEL churned SET ALIAS mine = 1")  # of another model
+    assert con.execute(query).fetchall() == before != []
+
+
+def test_rows_that_cannot_be_sent_leave_nothing_behind(con):
+    engine = con._session.engine
+    with pytest.raises(EngineError, match="NUL"), engine.lending(pa.table({"x": ["a\0b"]})):
+        pass
+    with engine.lending(pa.table({"x": ["fine"]})) as name:
+        assert engine.rows(f"SELECT x FROM {name}") == [("fine",)]
 
 
 def test_transaction_blocks_of_psycopg(database):

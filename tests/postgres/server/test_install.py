@@ -43,13 +43,29 @@ def test_installing_twice_upgrades_in_place(dsn, root):
 def test_uninstall_leaves_the_models(dsn, root, connect):
     uninstall(dsn, tell=lambda text: None)
     assert value(root, "SELECT count(*) FROM sqlml.models") == 1
-    assert value(root, "SELECT count(*) FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace") == 0
+    left = "SELECT count(*) FROM pg_proc WHERE pronamespace = 'sqlml'::regnamespace AND proname !~ '^m_[0-9a-f]{40}'"
+    assert value(root, left) == 0
     assert (
         value(root, "SELECT count(*) FROM pg_policy p JOIN pg_class c ON c.oid = p.polrelid WHERE relname LIKE '\\_%'")
         == 0
     )
     install(dsn, "plpython", tell=lambda text: None)
     assert value(root, "SELECT sqlml.predict('churn', c) FROM customers AS c LIMIT 1") is not None
+
+
+def test_models_outlive_the_scorer_they_were_stored_for(dsn, root):
+    query = "SELECT sum(PREDICT_PROBA(MODEL churn, *)) FROM customers"
+    con = sqlml.attach(root)
+    before = con.execute(query).fetchone()
+    uninstall(dsn, tell=lambda text: None)
+    con = sqlml.attach(root)
+    assert con.execute(query).fetchone() == before
+    root.execute("CREATE SCHEMA reports")
+    con.execute("CREATE VIEW reports.risks AS SELECT PREDICT_PROBA(MODEL churn, *) AS p FROM customers")
+    install(dsn, "sql", tell=lambda text: None)
+    assert sqlml.attach(root).execute(query).fetchone() == before
+    uninstall(dsn, tell=lambda text: None)
+    assert root.execute("SELECT sum(p) FROM reports.risks").fetchone() == before
 
 
 def test_uninstall_with_models_needs_to_be_told(dsn, root):

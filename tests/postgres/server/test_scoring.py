@@ -1,9 +1,11 @@
 """The PL/Python scorer: the same numbers as the kernels have for Arrow batches, by whichever function of SQL."""
 
 import psycopg
+import psycopg.sql
 import pytest
 
 import sqlml
+from sqlml.install.installation import install
 from udfs.artifact import read_artifact
 from udfs.scorer import build_scorer
 
@@ -199,3 +201,38 @@ def test_scores_on_arrival(root, connect):
     assert value(root, query) == 102
     with pytest.raises(psycopg.errors.UndefinedColumn, match='column "nope" of table "arriving" does not exist'):
         root.execute("SELECT sqlml.score_on_insert('arriving', 'churn', 'nope')")
+
+
+def test_scores_on_arrival_do_not_run_what_others_have_put_there(root, connect):
+    root.execute("CREATE TABLE arriving (LIKE customers)")
+    eve = connect("eve")
+    eve.execute(
+        "CREATE TABLE arriving_scores (id int PRIMARY KEY, score float8, label text, artifact_hash text, scored_at timestamptz);"
+        "GRANT ALL ON arriving_scores TO PUBLIC"
+    )
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"must be owner of public[.]arriving_scores"):
+        root.execute("SELECT sqlml.score_on_insert('arriving', 'churn', 'id')")
+    eve.execute("DROP TABLE arriving_scores")
+    eve.execute("CREATE FUNCTION arriving_score_trigger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'")
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match=r"must be owner of public[.]arriving_score_trigger"):
+        root.execute("SELECT sqlml.score_on_insert('arriving', 'churn', 'id')")
+
+
+def test_scores_on_arrival_of_tables_with_long_and_odd_names(root):
+    names = [f"{'x' * 58}_{kind}" for kind in "ab"] + ["it's 100% $trigger$ \\ odd"]
+    places = []
+    for name in names:
+        quoted = psycopg.sql.Identifier(name).as_string(root)
+        root.execute(f"CREATE TABLE {quoted} (LIKE customers)".encode())
+        places.append(value(root, "SELECT sqlml.score_on_insert(%s::regclass, 'churn', 'id')::text", quoted))
+    for place, name in enumerate(names):
+        quoted = psycopg.sql.Identifier(name).as_string(root)
+        root.execute(f"INSERT INTO {quoted} SELECT * FROM customers WHERE id <= {place + 1}".encode())
+    counts = [root.execute(f"SELECT count(score) FROM {place}".encode()).fetchone()[0] for place in places]
+    assert counts == [1, 2, 3]
+
+
+def test_scores_on_arrival_are_refused_where_only_clients_score(cluster, server, root):
+    install(cluster.dsn(server), "sql", tell=lambda text: None)
+    with pytest.raises(psycopg.errors.FeatureNotSupported, match="need the native or the PL/Python scorer"):
+        root.execute("SELECT sqlml.score_on_insert('customers', 'churn', 'id')")
