@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import explaining, latency, postgres_scoring, postgres_training, scoring, training
+from benchmarks import explaining, latency, postgres_scoring, postgres_training, scoring, training, wire
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
@@ -22,6 +22,7 @@ BENCHMARKS = {
     "latency": latency.measure,
     "postgres_training": postgres_training.measure,
     "postgres_scoring": postgres_scoring.measure,
+    "wire": wire.measure,
 }
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"

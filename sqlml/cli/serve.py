@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlml.errors import OptionValueError, SqlmlError
+from sqlml.errors import NotSupportedYetError, OptionValueError, SqlmlError
 
 if TYPE_CHECKING:
     from sqlml.connection import Connection
@@ -46,6 +46,8 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
     from sqlml.server.server import Address, Server  # noqa: PLC0415
     from sqlml.server.sessions import Limits  # noqa: PLC0415
 
+    if "://" in arguments.database:
+        raise NotSupportedYetError("only DuckDB databases can be served", hint="Name a DuckDB file.")
     host, port = _address(arguments.listen)
     loopback = host in ("127.0.0.1", "::1", "localhost")
     if not loopback and not arguments.tls_cert and not arguments.no_tls:

@@ -84,8 +84,7 @@ class DuckDBEngine:
 
     def statements(self, sql: str) -> list[Any]:
         """The statements of a text as DuckDB itself tells them apart, each with its text as ``query``."""
-        found: list[Any] = self.connection.extract_statements(sql)
-        return found
+        return list(self.connection.extract_statements(sql))
 
     def execute_native(self, sql: Any, parameters: Any = None) -> None:
         """Execute a text, or one of its ``statements``, with DuckDB's own errors; the result stays on the connection."""
@@ -148,14 +147,10 @@ class DuckDBEngine:
     def rows(self, sql: str, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of a small result."""
         self.call(self.connection.execute, sql, _values(parameters), sql=sql)
-        rows: list[tuple[Any, ...]] = self.call(self.connection.fetchall, sql=sql)
-        return rows
+        return list(self.call(self.connection.fetchall, sql=sql))
 
     def columns(self, sql: str, parameters: Sequence[Any] | None = None) -> list[Column]:
-        """Names and types of a query's result without running it; never aborts a transaction.
-
-        Without their values, parameters in the select list leave the columns unknown.
-        """
+        """Names and types of a query's result without running it; never aborts a transaction. Parameters want their values."""
         bind = self.connection._bind  # noqa: SLF001  DESCRIBE would be a statement, and takes no parameters
         names, types, *_ = self.call(bind, sql, values=_values(parameters), sql=sql)
         return [Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True)]
@@ -163,15 +158,10 @@ class DuckDBEngine:
     def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
         """What a statement takes and gives, without running it; never aborts a transaction."""
         bind = self.connection._bind  # noqa: SLF001  as above
-        found = self.call(bind, sql, values=_values(parameters), with_type=True, with_writes=True, sql=sql)
-        names, types, takes, returns, _, kind, writes = found
-        columns = tuple(Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True))
-        return Bound(
-            columns, {name: _type_text(sql_type) for name, sql_type in takes}, returns, str(kind), writes=bool(writes)
-        )
+        return _bound(self.call(bind, sql, values=_values(parameters), with_type=True, with_writes=True, sql=sql))
 
     def require_syntax(self, sql: str) -> None:
-        """Raise the parser's error if the text is no SQL; nothing is bound or run, so no transaction is aborted."""
+        """Raise the parser's error if the text is no SQL; nothing is bound or run."""
         self.call(self.connection.extract_statements, sql, sql=sql)
 
     def stream(
@@ -264,8 +254,8 @@ class DuckDBEngine:
 
     def relation_exists(self, parts: tuple[str, ...]) -> bool:
         """Whether a name, qualified or found on the search path, is a table or view."""
-        kind = self.call(self.connection._table_kind, parts)  # noqa: SLF001  runs no statement, so it aborts nothing
-        return bool(kind != "none")
+        # Runs no statement, so it aborts nothing.
+        return bool(self.call(self.connection._table_kind, parts) != "none")  # noqa: SLF001
 
     def place(self, parts: tuple[str, ...]) -> tuple[str, str, str]:
         """The database, schema and name that a name given to CREATE stands for; ``a.b`` is schema a first, then database a."""
@@ -396,6 +386,12 @@ def open_connection(
 
 def _values(parameters: Sequence[Any] | None) -> list[Any] | None:
     return None if parameters is None else list(parameters)
+
+
+def _bound(found: tuple[Any, ...]) -> Bound:
+    names, types, takes, returns, _, kind, writes = found
+    columns = tuple(Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True))
+    return Bound(columns, {name: _type_text(sql_type) for name, sql_type in takes}, returns, str(kind), bool(writes))
 
 
 def _type_text(sql_type: Any) -> str:

@@ -14,7 +14,7 @@ from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, Sqlm
 from sqlml.language.places import named_in
 from sqlml.language.statements import Span
 from sqlml.server.parameters import decode
-from sqlml.server.rows import ROWS_PER_BATCH, Rows
+from sqlml.server.rows import ROWS_PER_BATCH, FetchedRows, Rows, is_simple
 from sqlml.server.statements import Piece, is_counted, tag_of, without_explain
 from sqlml.server.types import TEXT, WireType, wire_type
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 IDLE, OPEN, FAILED = b"I", b"T", b"E"
 UNKNOWN = ("UNKNOWN", "NULL")
 KINDS_KEPT = 512
+FEW = 200  # rows
 SHOWS = frozenset({"SHOW", "DESCRIBE"})  # of statements about models: they only read
 # A value of a type that a client declared, so that the engine knows the types of what is computed from it.
 _SAMPLES: dict[int, str] = {
@@ -73,6 +74,7 @@ class Executor:
         self.live: Rows | None = None
         self.at_end: list[Callable[[], None]] = []  # run when a transaction is over
         self._kinds: dict[str, tuple[str, str]] = {}
+        self._small: set[str] = set()  # texts with parameters that gave few rows the last time
         self._changes = 0  # statements of this transaction that may have changed something
         self._savepoints: list[tuple[str, int]] = []
 
@@ -153,11 +155,32 @@ class Executor:
             return self._outcome(piece, kind, returns, described)
 
     def _stream(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
-        """A query, whose rows are sent as the engine makes them."""
+        """A query, whose rows are sent as the engine makes them; one that gave few rows before is run the way that is fast for few."""
+        if piece.text in self._small:
+            return self._fetch(piece, parameters, described)
         relation, reader = self.session.stream(piece.text, list(parameters) or None, ROWS_PER_BATCH)
         columns = [(n, str(t).strip('"')) for n, t in zip(relation.columns, relation.types, strict=True)]
         self.live = self._rows(reader, columns, piece, described)
+        if parameters and is_simple(columns):
+            self.live.on_end = lambda sent: self._learn(piece.text, sent)
         return Outcome("SELECT", self.live)
+
+    def _fetch(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
+        self.connection.execute(piece.text, list(parameters))
+        columns = [(column[0], str(column[1]).strip('"')) for column in self.connection.description or ()]
+        if not is_simple(columns):
+            reader: Any = self.connection.arrow_reader(ROWS_PER_BATCH)
+        else:
+            reader = FetchedRows(self.connection.fetchmany, columns)
+        self.live = self._rows(reader, columns, piece, described)
+        self.live.on_end = lambda sent: self._learn(piece.text, sent)
+        return Outcome("SELECT", self.live)
+
+    def _learn(self, text: str, sent: int) -> None:
+        if sent > FEW:
+            self._small.discard(text)
+        elif len(self._small) < KINDS_KEPT:
+            self._small.add(text)
 
     def _kind_of(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> tuple[str, str]:
         known = self._kinds.get(piece.text)

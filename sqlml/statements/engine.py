@@ -76,7 +76,10 @@ def _run(session: Session, statement: EngineStatement, text: str, parameters: An
         {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}.values()
     )
     if lazily:
-        return _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql, parameters))
+        relation = _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql, parameters))
+        if not rewriter.outside:
+            session.remember(text, statement, offsets, state)
+        return relation
 
     def execute() -> None:
         _mapped(session, statement, offsets, lambda: session.execute(sql, parameters))

@@ -110,7 +110,7 @@ def test_a_client_that_vanishes_leaves_nothing(server):
             wire.log_in()
             wire.send(b"Q", ENDLESS.encode() + b"\0")
             wire.until(b"D")
-    wait_until(lambda: server.sessions.count() == before)
+    wait_until(lambda: server.sessions.count() <= before)
 
 
 def test_idle_and_busy_sessions():
