@@ -16,7 +16,7 @@ from udfs.model import Feature
 # Per row and class: label, score, gradient, hessian, row numbers of the tree under way, and the hash table of the split.
 ROW_BYTES = 64
 BASE_BYTES = 150 << 20
-SAMPLE_BYTES = 96 << 20
+SAMPLE_BYTES = 64 << 20  # held twice for a moment: as it was read, and as features
 DEFAULT_SAMPLE = 200_000  # LightGBM's bin_construct_sample_cnt
 LEAST_SAMPLE = 10_000
 DEFAULT_BINS = 255
