@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATABASE ?= demo.duckdb
 # Processes that run the tests; each starts its own Postgres. Files stay whole, as their fixtures train models.
-WORKERS ?= 0
+WORKERS ?= 2
 
 .DELETE_ON_ERROR:
 .PHONY: demo demo-postgres test bench lint format clean other-postgres
