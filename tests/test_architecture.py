@@ -51,7 +51,7 @@ ROOMS = {
     "__init__": {"connection", "opening"},
     "sklearn": {"__init__"},
     "backend": {"engines", "language", "results", "serving", "session", "training"},
-    "install": {"__init__", "engines", "catalog", "sqltext"},
+    "install": {"__init__", "engines", "catalog", "serving", "sqltext"},
     "server": {"__init__", "connection", "session", "results", "language", "sqltext"},
     "cli": {"__init__", "connection", "engines", "install", "server", "results", "language", "sqltext"},
 }
