@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -150,8 +153,8 @@ def test_create_table_insert_copy(con, tmp_path):
     con.execute("INSERT INTO scored SELECT * FROM ML.PREDICT(MODEL worth, (SELECT * FROM churn WHERE id < 10))")
     assert con.execute("SELECT count(predicted_value) FROM scored").fetchone() == (3010,)
     tmp_path.chmod(0o777)  # the server writes as another user
-    for folder in tmp_path.parents[:2]:
-        folder.chmod(0o755)
+    for folder in tmp_path.relative_to(tempfile.gettempdir()).parents[:-1]:
+        Path(tempfile.gettempdir(), folder).chmod(0o755)
     target = tmp_path / "scored.csv"
     con.execute(f"COPY (SELECT id, predicted_value FROM ML.PREDICT(MODEL worth, TABLE churn)) TO '{target}' (HEADER)")
     assert target.read_text().count("\n") == 3001

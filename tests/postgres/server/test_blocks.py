@@ -123,6 +123,6 @@ def test_who_asks_cannot_be_made_up(connect, root):
     assert value(bob, "SELECT public.hers()") is not None
     with pytest.raises(psycopg.errors.InsufficientPrivilege, match="permission denied for model"):
         bob.execute(
-            "SELECT public.hers(), sqlml._py_row_value('public.churn', "
-            '\'{"age":1,"plan":null,"spend":1,"seen":null,"is_new":null}\')'
+            "SELECT public.hers(), sqlml._py_row_value('public.churn', record_send(ROW(x)), to_json(x)::text) "
+            "FROM (SELECT 1 AS age, NULL AS plan, 1 AS spend, NULL AS seen, NULL AS is_new) AS x"
         )

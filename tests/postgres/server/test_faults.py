@@ -94,9 +94,10 @@ def test_a_backend_killed_while_training_leaves_nothing(cluster, server, connect
     thread.join(30)
     assert isinstance(failed[0], psycopg.OperationalError)
     deadline = time.monotonic() + 30
-    while True:  # the server restarts all its processes
+    while True:  # the server restarts all its processes, and may let somebody in before it begins to
         try:
             connection = psycopg.connect(cluster.dsn(server), autocommit=True)
+            connection.execute("SELECT pg_sleep(1)")
             break
         except psycopg.OperationalError:
             assert time.monotonic() < deadline

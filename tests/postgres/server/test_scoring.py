@@ -96,7 +96,7 @@ def test_columns_match_by_name_whatever_their_order_and_case(root):
         root.execute(
             "SELECT sqlml.predict('churn', x) FROM (SELECT age, spend, seen, is_new FROM customers LIMIT 1) AS x"
         )
-    assert caught.value.diag.message_hint == "The row has: age, seen, spend, is_new."
+    assert caught.value.diag.message_hint == "The row has: age, spend, seen, is_new."
 
 
 def test_in_every_part_of_a_query(root):
