@@ -311,24 +311,27 @@ def shared_database(cluster):
     cluster.create_database("shared")
     with psycopg.connect(cluster.dsn("shared"), autocommit=True) as connection:
         connection.execute(WORDS)
-        yield connection
+    yield cluster.dsn("shared")
     cluster.drop_database("shared")
 
 
 @pytest.fixture
-def postgres_dsn(cluster, shared_database):
+def postgres_dsn(shared_database):
     """The address of a database that holds nothing."""
-    yield cluster.dsn("shared")
-    shared_database.execute(
-        "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity "
-        "WHERE datname = 'shared' AND pid <> pg_catalog.pg_backend_pid()"
-    )
-    shared_database.execute(
-        "DO $$DECLARE s record; BEGIN FOR s IN SELECT nspname FROM pg_catalog.pg_namespace "
-        "WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' "
-        "LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s.nspname); END LOOP; END$$"
-    )
-    shared_database.execute("CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO PUBLIC")
+    import psycopg
+
+    yield shared_database
+    with psycopg.connect(shared_database, autocommit=True) as connection:  # anew: a test may have killed the server
+        connection.execute(
+            "SELECT pg_catalog.pg_terminate_backend(pid, 5000) FROM pg_catalog.pg_stat_activity "
+            "WHERE datname = 'shared' AND pid <> pg_catalog.pg_backend_pid()"
+        )
+        connection.execute(
+            "DO $$DECLARE s record; BEGIN FOR s IN SELECT nspname FROM pg_catalog.pg_namespace "
+            "WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' "
+            "LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s.nspname); END LOOP; END$$"
+        )
+        connection.execute("CREATE SCHEMA public; GRANT ALL ON SCHEMA public TO PUBLIC")
 
 
 @pytest.fixture

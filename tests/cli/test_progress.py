@@ -50,7 +50,12 @@ def test_a_terminal_is_left_as_it_was(terminal):
     line.update(Progress("reading", rows=5))
     line.update(Progress("reading", rows=6))  # too soon after the first: not drawn
     line.update(Progress("finished"))
-    assert os.read(screen, 1000).decode() == "\r\x1b[Kreading rows  5 rows\r\x1b[K"
+    out.write("end")
+    out.flush()
+    shown = b""
+    while not shown.endswith(b"end"):  # a terminal hands over in pieces
+        shown += os.read(screen, 1000)
+    assert shown.decode() == "\r\x1b[Kreading rows  5 rows\r\x1b[Kend"
 
 
 def test_quiet_means_quiet(terminal):

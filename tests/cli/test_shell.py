@@ -52,7 +52,7 @@ def test_interrupt_stops_the_statement_and_not_the_shell(open_terminal):
 def test_trains_with_progress_and_lists_models(open_terminal, database):
     terminal = open_terminal(database)
     terminal.enter(
-        "CREATE OR REPLACE MODEL sign OPTIONS (input_label_cols = ['y'], max_iterations = 200, early_stop = FALSE) AS TABLE points;"
+        "CREATE OR REPLACE MODEL sign OPTIONS (input_label_cols = ['y'], max_iterations = 1000, early_stop = FALSE) AS TABLE points;"
     )
     assert "trees" in terminal.until("CREATE MODEL")
     terminal.enter("\\dm")

@@ -149,8 +149,8 @@ def test_psql(served, command, expected):
         ["psql", "-X", dsn_of(served), "-c", command], capture_output=True, text=True, timeout=60, check=False
     )
     assert done.stderr == ""
-    for line in expected:
-        assert line in done.stdout
+    for line in expected:  # columns are as wide as what else is in the server
+        assert re.sub(" +", " ", line) in re.sub(" +", " ", done.stdout)
 
 
 def test_jdbc(served, tmp_path):
