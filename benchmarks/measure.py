@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -48,10 +47,8 @@ class Cost:
 
 def in_child(module: str, *arguments: str) -> Cost:
     """Run a contestant in a process of its own; it prints its Cost as JSON on its last line."""
-    # All contestants with threads that sleep where they wait: on a busy machine LightGBM's default, spinning, costs up to ten times more.
-    environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
     command = [sys.executable, "-m", module, *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{module} {' '.join(arguments)} failed:\n{done.stderr}")
     return Cost(**json.loads(done.stdout.splitlines()[-1]))
