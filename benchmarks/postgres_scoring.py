@@ -8,6 +8,7 @@ from a source tree that is not here: it is left out, and said so.
 from __future__ import annotations
 
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ def measure(threads: int, rounds: int, rows: int = ROWS) -> list[Figure]:
     with PrivateCluster(settings={"max_parallel_workers_per_gather": "0", "shared_buffers": "512MB"}) as cluster:
         figures = []
         for shape in SHAPES:
-            dsns = {scorer: _database(cluster, shape, scorer, rows) for scorer in ("native", "plpython", "sql")}
+            dsns = _databases(cluster, shape, rows)
             bench = _Bench(shape, dsns, rows, threads)
             figures += bench.whole_table(rounds) + bench.small_table(rounds)
             if shape is SHAPES[0]:
@@ -58,11 +59,29 @@ def measure(threads: int, rounds: int, rows: int = ROWS) -> list[Figure]:
     return figures
 
 
+def _databases(cluster: Any, shape: Shape, rows: int) -> dict[str, str]:
+    """The address of a database for each scorer; they share one model, trained in the first, which alone has all rows."""
+    import sqlml
+
+    dsns = {"native": _database(cluster, shape, "native", rows)}
+    options = f"input_label_cols = ['y'], max_iterations = {shape.trees}, num_leaves = {shape.leaves}, data_split_method = 'NO_SPLIT'"
+    with tempfile.TemporaryDirectory() as folder:
+        with sqlml.connect(dsns["native"]) as con:
+            con.execute(
+                f"CREATE MODEL {shape.name} OPTIONS ({options}, num_threads = 1, seed = 1) AS SELECT * FROM training"
+            )
+            con.execute(f"EXPORT MODEL {shape.name} TO '{folder}/model'")
+        for scorer in ("plpython", "sql"):
+            dsns[scorer] = _database(cluster, shape, scorer, min(rows, FEW_ROWS))
+            with sqlml.connect(dsns[scorer]) as con:
+                con.execute(f"IMPORT MODEL {shape.name} FROM '{folder}/model'")
+    return dsns
+
+
 def _database(cluster: Any, shape: Shape, scorer: str, rows: int) -> str:
-    """The address of a database with the scorer, the table ``points`` and the model; the same model in each."""
+    """The address of a database with the scorer, the table ``points`` to score and the table ``training``."""
     import psycopg
 
-    import sqlml
     from sqlml.install.installation import install
 
     name = f"scoring_{scorer}_{shape.trees}"
@@ -77,11 +96,6 @@ def _database(cluster: Any, shape: Shape, scorer: str, rows: int) -> str:
         )
         connection.execute("VACUUM ANALYZE points")
     install(dsn, scorer, tell=lambda text: None)  # type: ignore[arg-type] - one of the three names
-    options = f"input_label_cols = ['y'], max_iterations = {shape.trees}, num_leaves = {shape.leaves}, data_split_method = 'NO_SPLIT'"
-    with sqlml.connect(dsn) as con:
-        con.execute(
-            f"CREATE MODEL {shape.name} OPTIONS ({options}, num_threads = 1, seed = 1) AS SELECT * FROM training"
-        )
     return dsn
 
 

@@ -106,8 +106,13 @@ def test_terminate_ends_it(root, connect):
 
 def test_progress_is_told_as_notices(root):
     heard = []
-    root.add_notice_handler(lambda diagnosis: heard.append(diagnosis.message_primary))
-    root.execute("SET statement_timeout = '8s'")
+
+    def hear(diagnosis):
+        heard.append(diagnosis.message_primary)
+        root.cancel_safe()
+
+    root.add_notice_handler(hear)
+    root.execute("SET statement_timeout = '100s'")
     with pytest.raises(psycopg.errors.QueryCanceled):
         run(root, LONG)
     assert any(text.startswith(("training: iteration", "binning", "learning", "reading")) for text in heard)
