@@ -5,20 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlml.errors import EngineError, NotSupportedYetError, SqlmlError, SqlSyntaxError, TransformError
-from sqlml.language.places import named_in
-from sqlml.language.statements import Span
-from sqlml.language.tokens import parameters_in, tokenize
+from sqlml.errors import NotSupportedYetError, SqlmlError, SqlSyntaxError
+from sqlml.language.tokens import parameters_in
 from sqlml.planning.features import FeatureOptions, plan_features
 from sqlml.planning.options import parse_options
 from sqlml.rewrite import Rewriter
 from sqlml.statements.engine import run_generated
+from sqlml.statements.expressions import type_of_expression
 from sqlml.statements.storing import exists_already, skipped, store_version
 from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
     from sqlml.engines.engine import Column
-    from sqlml.language.statements import CreateModel
+    from sqlml.language.statements import CreateModel, Span
     from sqlml.planning.features import FeaturePlan
     from sqlml.planning.options import TrainingOptions
     from sqlml.results import LocalResult
@@ -100,46 +99,10 @@ def _plan(session: Session, transform: Span | None, text: str, query: Query, opt
             transform=transform.of(text),
             options=feature_options,
             dialect=dialect,
-            type_of=lambda expression: _type_of(session, query.sql, expression),
+            type_of=lambda expression: type_of_expression(session, query.sql, expression),
         )
     except SqlmlError as error:
         if transform is not None and error.text is not None:
             error.position = None if error.position is None else error.position + transform.start
             error.text = text
         raise
-
-
-_OF_MANY_ROWS = ("42803", "42P20")  # aggregates and windows where they cannot stand
-
-
-def _type_of(session: Session, query: str, expression: str) -> str:
-    """The SQL type of an expression over the training query; a position in its error counts from the expression's start."""
-    head, source = "SELECT ", f"(\n{query}\n) AS {session.quote('training data')}"
-    probe = f"{head}{expression}\n, 0 FROM {source}"
-    select = next((token for token in tokenize(expression, session.engine.dialect) if token.upper == "SELECT"), None)
-    if select is not None:
-        raise TransformError(
-            "a feature cannot hold a query",
-            hint="Join what it needs in the training query, and in the rows to predict.",
-            position=select.start,
-        )
-    try:
-        sql_type = session.columns_of(probe)[0].sql_type
-        session.columns_of(f"SELECT * FROM {source} WHERE ({expression}\n) IS NOT NULL")
-    except EngineError as error:
-        if error.sqlstate in _OF_MANY_ROWS or "WHERE clause cannot contain" in error.message:
-            raise TransformError(
-                f"{expression} is not computed from one row",
-                hint="Use a preprocessor such as ML.STANDARD_SCALER(x) OVER (), which keeps what it learned from all rows.",
-            ) from error
-        inside = error.position is not None and 0 <= error.position - len(head) < len(expression)
-        place = error.position - len(head) if inside and error.position is not None else None
-        error.position = named_in(expression, Span(0, len(expression)), error.message) if place is None else place
-        error.text = None
-        raise
-    if session.engine.is_volatile(probe) and not session.engine.is_volatile(query):
-        raise TransformError(
-            f"{expression} gives another value each time",
-            hint="A feature must have the same value when the model predicts as when it is trained.",
-        )
-    return sql_type

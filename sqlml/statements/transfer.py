@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from sqlml.errors import DataError, OptionError, OptionValueError, ResourceError, SqlmlError
 from sqlml.results import LocalResult
+from sqlml.statements.expressions import check_expressions
 from sqlml.statements.storing import exists_already, skipped, store_version
 from sqlml.training.foreign import read_foreign_model
 
@@ -103,6 +104,8 @@ def _file_error(kind: type[SqlmlError], verb: str, path: str, error: OSError) ->
 
 def import_model(session: Session, statement: ImportModel, text: str) -> LocalResult:
     """Read a file, recognise it by its content, verify it, and store it as a version."""
+    from udfs.artifact import read_artifact  # noqa: PLC0415 - numpy and the forest's code, only when needed
+
     if exists_already(session, statement):
         return skipped(statement)
     session.store.require_writable(statement.name)
@@ -114,4 +117,5 @@ def import_model(session: Session, statement: ImportModel, text: str) -> LocalRe
     version = read_foreign_model(
         body, statement=statement.span.of(text), options=statement.options, engine=session.engine, source=statement.path
     )
+    check_expressions(session, read_artifact(version.artifact))
     return store_version(session, statement, version, "IMPORT MODEL")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import duckdb
 import numpy as np
 import pytest
 
 import sqlml
-from sqlml.errors import NotSupportedYetError, UnknownModelError
+from sqlml.errors import NotSupportedYetError, SqlmlError, UnknownModelError
+from udfs.artifact import read_artifact, write_artifact
 
 ROWS = """
 CREATE TABLE rows_ AS
@@ -213,6 +216,43 @@ def test_engine_bound_models_in_views_prepared_statements_and_joins(rows, tmp_pa
     file = tmp_path / "m.sqlml"
     rows.execute(f"EXPORT MODEL m TO '{file}'; IMPORT MODEL n FROM '{file}'")
     assert rows.execute("SELECT sum(PREDICT(n, *)) FROM rows_").fetchone() == expected
+
+
+HOSTILE = [
+    "(SELECT max(y) FROM rows_)",
+    "(FROM rows_ SELECT max(y))",
+    "(TABLE rows_)",
+    "(VALUES (1))",
+    "a) FROM rows_, (SELECT 1",
+    "a} FROM rows_ --",
+    "a, a",
+    "a; DROP TABLE rows_",
+    "random()",
+    "sum(a)",
+    "nothing + 1",
+    "txt",
+    "E'\\' || (SELECT 1) || '",
+    "$x$ $x$",
+    "a /* b",
+    "'open",
+    "",
+]
+
+
+@pytest.mark.parametrize("expression", HOSTILE)
+def test_a_file_brings_no_other_sql_than_transform_takes(rows, tmp_path, expression):
+    """What an imported model computes runs with the rights of whoever predicts."""
+    file = tmp_path / "m.sqlml"
+    rows.execute(f"CREATE MODEL m TRANSFORM (ascii(md5(txt || s)) AS v, a + 1 AS w, y) {OPTIONS} AS TABLE rows_")
+    rows.execute(f"EXPORT MODEL m TO '{file}'")
+    model = read_artifact(file.read_bytes())
+    arguments = tuple(replace(item, expression=expression) if item.expression else item for item in model.arguments)
+    file.write_bytes(write_artifact(replace(model, arguments=arguments)))
+    with pytest.raises(SqlmlError, match="expression"):
+        rows.execute(f"IMPORT MODEL n FROM '{file}'")
+    assert rows.execute("SELECT count(*) FROM rows_").fetchone()[0] > 0
+    with pytest.raises(SqlmlError, match="does not exist"):
+        rows.execute("SELECT PREDICT(n, *) FROM rows_")
 
 
 def test_engine_bound_models_on_a_file_opened_by_others(tmp_path):
