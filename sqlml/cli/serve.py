@@ -45,6 +45,7 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
     from sqlml.server.login import Door  # noqa: PLC0415
     from sqlml.server.server import Address, Server  # noqa: PLC0415
     from sqlml.server.sessions import Limits  # noqa: PLC0415
+    from sqlml.server.warehouse import Warehouse  # noqa: PLC0415
 
     if "://" in arguments.database:
         raise NotSupportedYetError("only DuckDB databases can be served", hint="Name a DuckDB file.")
@@ -72,10 +73,8 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
     )
     log = sys.stderr if arguments.log else None
     door = Door(roles, trust=arguments.trust, require_tls=bool(tls) and not loopback)
-    server = Server(connection, Address(host, port, tls), door, limits, log, arguments.metrics_port)
-    if not arguments.no_shadow:
-        server.catalogue_for = _shadow(connection, stack)
-    return stack.enter_context(server)
+    warehouse = Warehouse(connection, door, None if arguments.no_shadow else _shadow(connection, stack))
+    return stack.enter_context(Server(warehouse, Address(host, port, tls), limits, log, arguments.metrics_port))
 
 
 def _shadow(connection: Connection, stack: ExitStack) -> Callable[[Client], Catalogue] | None:

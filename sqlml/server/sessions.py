@@ -65,13 +65,11 @@ class Counters:
 class Sessions:
     """The registry of a server's sessions."""
 
-    def __init__(
-        self, limits: Limits | None = None, *, log: TextIO | None = None, policy: Policy | None = None
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, *, log: TextIO | None = None) -> None:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.closing = threading.Event()
-        self.policy = policy
+        self.policy: Policy | None = None
         self._log = log
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
@@ -105,10 +103,16 @@ class Sessions:
                 for listeners in self._channels.values():
                     listeners.discard(number)
 
-    def join(self, client: Client) -> None:
-        """The session of a place has logged in."""
+    @contextmanager
+    def joined(self, client: Client, **told: Any) -> Iterator[None]:
+        """While the session of a place is logged in."""
         with self._lock:
             self._clients[client.process] = (self._clients[client.process][0], client)
+        self.write_log("connected", session=client.process, user=client.user, **told)
+        try:
+            yield
+        finally:
+            self.write_log("disconnected", session=client.process, user=client.user)
 
     def count(self) -> int:
         return len(self._clients)
