@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol, Self, TextIO
 
-from sqlml.errors import EngineError, LoginError, ProtocolError, SqlmlError
+from sqlml.errors import LoginError, ProtocolError, SqlmlError
 from sqlml.server import messages as m
 from sqlml.server.client import DisconnectedError
-from sqlml.server.failures import SHUTDOWN, error_fields
-from sqlml.server.listen import HttpListener, Listener, SocketStream
+from sqlml.server.failures import error_fields, terminating
+from sqlml.server.listen import HttpListener, Listener, SocketStream, open_listening
 from sqlml.server.metrics import answer
 from sqlml.server.sessions import Limits, Sessions
 
@@ -35,6 +35,9 @@ class Behind(Protocol):
     def begin(self, sessions: Sessions) -> None:
         """Before the first client comes."""
 
+    def end(self) -> None:
+        """After the last one has left."""
+
     def converse(self, stream: SocketStream, sessions: Sessions) -> None:
         """One connection, from its first byte to its last; errors that end it are raised."""
 
@@ -53,10 +56,10 @@ class Server:
         """Listen."""
         self.sessions = Sessions(self.limits, log=self.log)
         self.behind.begin(self.sessions)
-        self._listener = Listener(
-            self.address.host, self.address.port, self._serve, tls=self.address.tls, longest=self.limits.message_bytes
-        ).start()
-        self.host, self.port = self._listener.host, self._listener.port
+        listening = open_listening(self.address.host, self.address.port)
+        self.host, self.port = listening.getsockname()[:2]
+        longest = self.limits.message_bytes
+        self._listener = Listener(listening, self._serve, tls=self.address.tls, longest=longest).start()
         threading.Thread(target=self.sessions.watch, name="sqlml-watch", daemon=True).start()
         self.metrics = None
         if self.metrics_port is not None:
@@ -71,11 +74,12 @@ class Server:
         deadline = time.monotonic() + GRACE
         for client in self.sessions.clients():
             with suppress(Exception):
-                client.part(_terminating())
+                client.part(terminating())
         while self.sessions.count() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._listener.hang_up()
         self._listener.wait(GRACE)
+        self.behind.end()
         if self.metrics is not None:
             self.metrics.stop()
         self.sessions.write_log("stopped")
@@ -101,9 +105,3 @@ class Server:
             self.sessions.write_log("failure", error=f"{type(error).__name__}: {error}")
             with suppress(DisconnectedError, OSError):
                 stream.write(m.make_error(error_fields(error, fatal=True)))
-
-
-def _terminating() -> EngineError:
-    error = EngineError("terminating connection due to administrator command")
-    error.sqlstate = SHUTDOWN
-    return error

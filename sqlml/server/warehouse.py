@@ -49,6 +49,9 @@ class Warehouse:
         sessions.policy = Policy(self.door.roles)
         self._opening = threading.Lock()
 
+    def end(self) -> None:
+        """After the last one has left; the connection is its owner's to close."""
+
     def converse(self, stream: SocketStream, sessions: Sessions) -> None:
         """One connection, from its first byte to its last."""
         asked = log_in(stream, self.door, lambda request: sessions.cancel(request.process, request.secret))

@@ -70,11 +70,6 @@ def test_servers_that_would_be_unsafe_or_useless(database, words, message):
     assert "HINT:" in done.stderr
 
 
-def test_a_postgres_cannot_be_served_yet():
-    done = run("serve", "postgresql://127.0.0.1:1/x", "--trust")
-    assert (done.returncode, "only DuckDB databases can be served" in done.stderr) == (1, True)
-
-
 def test_removing_a_user_who_is_not_there(database):
     done = run("user", "remove", "eve", "--database", str(database))
     assert (done.returncode, 'there is no user "eve"' in done.stderr) == (1, True)
