@@ -61,7 +61,7 @@ class Floor:
 
     def enter(self) -> bool:
         """Wait for the floor; False where the server skips what comes now, so that it must not be ours."""
-        self.relay.wait()
+        self.flush()
         if self.relay.ledger.skipping:
             return False
         if self.relay.status == FAILED:
@@ -100,7 +100,8 @@ class Floor:
 
     def flush(self) -> None:
         """Have all answers of the extended protocol, which the server may keep for itself up to Sync."""
-        self.relay.forward(m.make(b"H"))
+        if not self.relay.ledger.is_quiet():
+            self.relay.forward(m.make(b"H"))
         self.relay.wait()
 
     # -- prepared statements of the server ----------------------------------------------------------------------------------

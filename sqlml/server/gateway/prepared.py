@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sqlml.errors import ProtocolError
+from sqlml.errors import EngineError, ProtocolError
 from sqlml.language.tokens import first_word
 from sqlml.server import messages as m
 from sqlml.server.client import DisconnectedError
@@ -131,7 +131,7 @@ class Extended:
             self._pass_on(b"B", part, prepared.generated)
         elif self.floor.enter():
             if message.values:
-                raise ProtocolError("a statement about models has no parameters")
+                raise _too_many(message)
             self.relay.say(m.BIND_COMPLETE)
         else:
             self.relay.forward(part)
@@ -217,6 +217,13 @@ class Extended:
     def _note(self, name: str, text: str, kind: str = "S") -> None:
         if self.relay.sessions.logs:
             _keep(self._texts, kind + name, text)
+
+
+def _too_many(message: m.Bind) -> EngineError:
+    count, name = len(message.values), message.statement
+    error = EngineError(f'bind message supplies {count} parameters, but prepared statement "{name}" requires 0')
+    error.sqlstate = ProtocolError.sqlstate
+    return error
 
 
 def _keep(known: dict[str, Any], name: str, value: Any) -> None:

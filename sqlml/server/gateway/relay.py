@@ -57,7 +57,7 @@ class Relay:
         self._loan: Loan | None = None
         self._frames = Frames(b"d", sessions.limits.message_bytes)
         self._pending: deque[tuple[int, bytes]] = deque()
-        self._gone = False
+        self._gone = self._said = False
 
     # -- from the client to the server --------------------------------------------------------------------------------------
 
@@ -81,6 +81,9 @@ class Relay:
         """The client's next message, once everything before it is on its way."""
         while not self._pending:
             self.upstream.flush()
+            if self._said:  # else it could be waiting for a client that itself waits for us to read
+                self._said = False
+                self.client.flush()
             self._pending.extend(self._frames.feed(self.client.read_some()))
         return self._pending.popleft()
 
@@ -192,6 +195,7 @@ class Relay:
 
     def say(self, data: Any) -> None:
         """An answer of ours."""
+        self._said = True
         self.client.write(data)
 
     def ready(self) -> None:
