@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import shutil
 import socket
 import ssl
@@ -130,6 +131,12 @@ class SocketStream:
 
     def set_timeout(self, seconds: float | None) -> None:
         self._socket.settimeout(seconds or None)
+
+    def has_left(self) -> bool:
+        """Whether the other end is closed, whatever it sent before."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), getattr(select, "POLLRDHUP", 0))
+        return bool(poll.poll(0))
 
     def hang_up(self) -> None:
         """From another thread: whoever waits on the socket wakes up."""

@@ -74,6 +74,9 @@ class TlsSocket:
             self._incoming.write(data)
         return bool(data)
 
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
     def settimeout(self, seconds: float | None) -> None:
         self._socket.settimeout(seconds)
 

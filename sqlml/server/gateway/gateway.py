@@ -37,11 +37,12 @@ class Gateway:
     def begin(self, sessions: Sessions) -> None:
         """Before the first client comes: whether the server is there."""
         self._open().close()
-        self._services = Services(self._send_cancel, LoanOffice(self._send_cancel))
+        self.office = LoanOffice(self._send_cancel)
+        self._services = Services(self._send_cancel, self.office)
 
     def end(self) -> None:
         """After the last one has left."""
-        self._services.office.close()
+        self.office.close()
 
     def converse(self, stream: SocketStream, sessions: Sessions) -> None:
         """One connection, from its first byte to its last."""
@@ -87,13 +88,23 @@ class Gateway:
         address = self.address
         try:
             stream = open_upstream(address.host, address.port)
-            context = address.context()
+        except OSError as error:
+            raise _unreachable(address, str(error)) from error
+        try:
+            self._encrypt(stream)
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _encrypt(self, stream: SocketStream) -> None:
+        address, context = self.address, self.address.context()
+        try:
             encrypted = context is not None and stream.ask_tls(context, address.host)
         except (OSError, DisconnectedError) as error:
             raise _unreachable(address, str(error.__cause__ or error)) from error
         if not encrypted and address.encryption not in ("disable", "prefer"):
             raise _unreachable(address, "it does not encrypt connections")
-        return stream
 
     # -- cancelling ---------------------------------------------------------------------------------------------------------
 

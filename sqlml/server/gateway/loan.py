@@ -61,6 +61,11 @@ class LoanOffice:
         loan.connect(f"postgresql://{quote(lender.user, safe='')}@/{quote(lender.database, safe='')}?{query}")
         return loan
 
+    @property
+    def folder(self) -> str:
+        """Where the socket is."""
+        return self._listener.folder
+
     def close(self) -> None:
         self._listener.stop()
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from sqlml.server.sessions import Sessions
 
 Handler = Callable[[bytes], None]
+LOOK_EVERY = 2.0  # seconds between looks at whether a client that waits is still there
 PATIENCE = 2.0  # seconds that a statement has to end when the server stops
 
 
@@ -110,10 +111,12 @@ class Relay:
         self.upstream.write(part)
 
     def wait(self) -> None:
-        """Until all that the client asked is answered. Raises where the server is gone."""
+        """Until all that the client asked is answered. Raises where one of the two is gone."""
         while True:
             self.upstream.flush()
-            self.ledger.wait()
+            while not self.ledger.wait(LOOK_EVERY):
+                if self.client.has_left():
+                    raise DisconnectedError
             if self.ledger.ended:
                 raise DisconnectedError
             if not self.ledger.copying:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """One statement of a query, or several in a row that are the server's; blanks stand before it, so that places are right."""
+    """One statement of a query; blanks stand before it, so that places in it are those in the query."""
 
     text: str
     ours: bool
@@ -43,16 +43,32 @@ class Simple:
             error: Exception | None = None
         except Exception as caught:  # noqa: BLE001 - told to the client
             statements, error = None, caught
-        if not statements and error is None:
+        if not statements and error is None and not self.floor.held:
             self._pass(part, text)
             return
-        self.relay.wait()
-        if self.relay.ledger.skipping:
+        self.floor.flush()
+        if self.relay.ledger.skipping:  # the server does not hear it
             self.relay.forward(part)
             return
         self._begin()
+        if not statements and error is None:
+            self._pass(part, text)
+        else:
+            self._take(parts_of(text, statements or ()), error)
+
+    def _pass(self, part: bytes, text: str) -> None:
+        """A query that is none of ours, as it is."""
+        self.floor.dirty = False
+        self.floor.unnamed = None
+        held = self.floor.held
+        self.relay.forward(part, Asked(b"Q", text, held=held))
+        if held:
+            self.floor.ready()
+
+    def _take(self, parts: Sequence[Part], error: Exception | None) -> None:
+        """A query with statements of ours, or what is wrong with it."""
         try:
-            if error is None and self._run(parts_of(text, statements or ())):
+            if error is None and self._run(parts):
                 return
         except (DisconnectedError, ProtocolError, OSError):
             raise
@@ -61,18 +77,6 @@ class Simple:
         if error is not None:
             self.floor.fail_query(error)
         self.floor.ready()
-
-    def _pass(self, part: bytes, text: str) -> None:
-        """A query that is none of ours, as it is."""
-        if self.floor.joined:
-            self.relay.wait()
-            self._begin()
-        self.floor.dirty = False
-        self.floor.unnamed = None
-        held = self.floor.held
-        self.relay.forward(part, Asked(b"Q", text, held=held))
-        if held:
-            self.floor.ready()
 
     def _begin(self) -> None:
         """A query commits what a pipeline has done before."""
@@ -134,14 +138,9 @@ class Simple:
 
 
 def parts_of(text: str, statements: Sequence[Statement]) -> list[Part]:
-    """The statements of a text, those of the server that follow each other in one."""
+    """The statements of a text."""
     parts: list[Part] = []
-    for start, end, ours in _stretches(statements):
-        blanks = "".join("\n" if character == "\n" else " " for character in text[:start])
-        parts.append(Part(blanks + text[start:end], ours, first_word(text[start:end]).upper()))
-    return parts
-
-
-def _stretches(statements: Sequence[Statement]) -> Iterator[tuple[int, int, bool]]:
     for statement in statements:
-        yield statement.span.start, statement.span.end, is_ours(statement)
+        own = statement.span.of(text)
+        parts.append(Part(" " * statement.span.start + own, is_ours(statement), first_word(own).upper()))
+    return parts

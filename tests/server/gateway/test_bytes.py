@@ -95,7 +95,15 @@ def test_notifications(gateway, cluster):
 
 @pytest.mark.parametrize(
     "data",
-    [b"Q\0\0\0\0", b"Q\xff\xff\xff\xff", b"\0" * 20, message(b"z", b"x"), b"Q\0\0\0\3SELECT 1", message(b"X"), b"P\x7f\xff\xff\xff"],
+    [
+        b"Q\0\0\0\0",
+        b"Q\xff\xff\xff\xff",
+        b"\0" * 20,
+        message(b"z", b"x"),
+        b"Q\0\0\0\3SELECT 1",
+        message(b"X"),
+        b"P\x7f\xff\xff\xff",
+    ],
     ids=range(7),
 )
 def test_how_a_session_ends(gateway, cluster, data):

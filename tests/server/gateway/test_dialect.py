@@ -102,14 +102,18 @@ def test_a_prepared_statement_follows_the_model(client, model, direct):
 
 def test_uncommitted_rows_and_temporary_tables(client, direct, dsn):
     with client.transaction():
-        client.execute("CREATE TEMP TABLE fresh AS SELECT i AS a, i % 2 = 0 AS gone FROM generate_series(1, 500) AS t(i)")
+        client.execute(
+            "CREATE TEMP TABLE fresh AS SELECT i AS a, i % 2 = 0 AS gone FROM generate_series(1, 500) AS t(i)"
+        )
         client.execute("INSERT INTO fresh SELECT i, true FROM generate_series(501, 600) AS t(i)")
         client.execute(
             "CREATE MODEL fresh_model OPTIONS (model_type = 'boosted_tree_classifier', input_label_cols = ['gone'], "
             "num_iterations = 3, num_threads = 1) AS SELECT * FROM fresh"
         )
         assert client.execute("SELECT count(PREDICT(fresh_model, a)) FROM fresh").fetchone() == (600,)
-        (rows,) = client.execute("SELECT training_rows FROM sqlml.model_versions WHERE model_name = 'fresh_model'").fetchone()
+        (rows,) = client.execute(
+            "SELECT training_rows FROM sqlml.model_versions WHERE model_name = 'fresh_model'"
+        ).fetchone()
         assert 0 < rows <= 600
         with psycopg.connect(dsn) as other, pytest.raises(psycopg.errors.UndefinedObject):
             other.execute("SELECT PREDICT(fresh_model, 1)")
@@ -220,7 +224,9 @@ def test_back_to_a_savepoint(client, model):
 
 def test_several_statements_are_one_transaction(gateway, wire, model):
     wire.query("CREATE TABLE several AS SELECT 0 AS a WHERE PREDICT(leaves, 0 AS r, 1.5 AS amount) IS NULL")
-    messages = wire.query("INSERT INTO several VALUES (1); SHOW MODELS; SELECT PREDICT(leaves, 0 AS r, 1.5 AS amount); SELECT 2")
+    messages = wire.query(
+        "INSERT INTO several VALUES (1); SHOW MODELS; SELECT PREDICT(leaves, 0 AS r, 1.5 AS amount); SELECT 2"
+    )
     assert tags(messages) == "CTDCTDCTDCZ"
     messages = wire.query("INSERT INTO several VALUES (2); SHOW MODELS; SELECT missing; SELECT PREDICT(leaves, 0, 1)")
     assert tags(messages) == "CTDCEZ"

@@ -17,8 +17,9 @@ FAILED = message(b"E", b"SERROR\0C42P01\0Mno\0\0")
 
 @pytest.fixture
 def ledger():
-    ledger = Ledger(lambda asked: ledger.done.append(asked))
-    ledger.done = []
+    done = []
+    ledger = Ledger(done.append)
+    ledger.done = done
     return ledger
 
 
