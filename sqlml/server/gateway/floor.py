@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, SqlmlError
+from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, PermissionDeniedError, SqlmlError
 from sqlml.language.parser import parse
-from sqlml.language.statements import EngineStatement, Statement
+from sqlml.language.statements import EngineStatement, ExportModel, ImportModel, Statement
 from sqlml.language.tokens import first_word, may_hold_ml
 from sqlml.server import messages as m
 from sqlml.server.failures import aborted, error_fields
@@ -49,6 +49,15 @@ class Floor:
         statements = parse(text, "postgres", lambda _: True)
         if not any(is_ours(statement) for statement in statements):
             return ()
+        if any(isinstance(statement, ExportModel | ImportModel) for statement in statements):
+            raise PermissionDeniedError(
+                "files of the machine that serves are closed",
+                hint="EXPORT MODEL and IMPORT MODEL are for a client with sqlml, whose files are your own.",
+            )
+        self._require_utf8()
+        return statements
+
+    def _require_utf8(self) -> None:
         parameters = self.relay.parameters
         encoding = parameters.get("client_encoding", "")
         if encoding == "SQL_ASCII":
@@ -57,17 +66,16 @@ class Floor:
             raise NotSupportedYetError(
                 f"statements about models are not understood in {encoding}", hint="SET client_encoding = 'UTF8'."
             )
-        return statements
 
     def enter(self) -> bool:
         """Wait for the floor; False where the server skips what comes now, so that it must not be ours."""
         self.flush()
         if self.relay.ledger.skipping:
             return False
-        if self.relay.status == FAILED:
-            raise aborted()
         if self.dirty and not self.joined:
             self._join()
+        elif self.relay.status == FAILED:
+            raise aborted()
         return True
 
     @contextmanager

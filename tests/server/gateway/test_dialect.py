@@ -8,7 +8,7 @@ import pytest
 
 from sqlml.errors import SqlmlError
 from tests.server.gateway.conftest import MODEL, FleetWire, dsn_of
-from tests.server.wire import fields, tags
+from tests.server.wire import Wire, fields, tags
 
 ROWS = "(SELECT id, id % 3 AS r, amount, gone FROM churn)"
 QUERIES = {
@@ -299,9 +299,7 @@ def test_the_wrong_key_cancels_nothing(gateway, client):
     with FleetWire(gateway.port) as wire:
         wire.send(b"Q", b"SELECT pg_sleep(0.5)\0")
         (key,) = [body for tag, body in wire.greeting if tag == b"K"]
-        with FleetWire(gateway.port) as other:
-            other.socket.close()
-        with psycopg.connect(dsn_of(gateway)) as _, FleetWire.__mro__[1](gateway.port) as stranger:
+        with Wire(gateway.port) as stranger:
             wrong = bytes([key[-1] ^ 1])
             stranger.raw((16).to_bytes(4) + (80877102).to_bytes(4) + key[:-1] + wrong)
             assert stranger.is_closed()
@@ -320,6 +318,13 @@ def test_rights_are_the_servers(cluster, gateway, direct, model):
             assert met.value.diag.sqlstate == "42501"
     finally:
         direct.execute("DROP OWNED BY reads; DROP ROLE reads")
+
+
+@pytest.mark.parametrize("text", ["EXPORT MODEL leaves TO '{}'", "SELECT 1; IMPORT MODEL got FROM '{}'"])
+def test_files_of_the_serving_machine_are_closed(client, model, tmp_path, text):
+    with pytest.raises(psycopg.errors.InsufficientPrivilege, match="files of the machine that serves are closed"):
+        client.execute(text.format(tmp_path / "model"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_other_encodings(gateway, model):

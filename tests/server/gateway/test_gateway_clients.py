@@ -168,10 +168,10 @@ def test_pg8000(gateway, model):
 
 def test_adbc(gateway, model):
     dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi")
-    with dbapi.connect(f"postgresql://postgres@127.0.0.1:{gateway.port}/fleet") as connection:
-        with connection.cursor() as cursor:
-            cursor.execute(PREDICT)
-            assert cursor.fetch_arrow_table().to_pydict() == {"id": [0, 1, 2], "p": [True, False, False]}
+    address = f"postgresql://postgres@127.0.0.1:{gateway.port}/fleet"
+    with dbapi.connect(address) as connection, connection.cursor() as cursor:
+        cursor.execute(PREDICT)
+        assert cursor.fetch_arrow_table().to_pydict() == {"id": [0, 1, 2], "p": [True, False, False]}
 
 
 @pytest.fixture
@@ -306,12 +306,11 @@ def test_sessions_do_not_wait_for_each_other(gateway, dsn, model):
 
 def test_nothing_stays_behind(cluster, fleet, model):
     before = threading.active_count()
-    with gateway_to(cluster) as server:
-        with psycopg.connect(dsn_of(server), autocommit=True) as client:
-            client.execute(PREDICT)
-            assert threading.active_count() > before + 3
-            folder = Path(server.behind.office.folder)
-            assert folder.stat().st_mode & 0o777 == 0o700
+    with gateway_to(cluster) as server, psycopg.connect(dsn_of(server), autocommit=True) as client:
+        client.execute(PREDICT)
+        assert threading.active_count() > before + 3
+        folder = Path(server.behind.office.folder)
+        assert folder.stat().st_mode & 0o777 == 0o700
     deadline = time.monotonic() + 10
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.02)

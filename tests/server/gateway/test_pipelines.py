@@ -111,6 +111,26 @@ def test_a_transaction_that_the_pipeline_began(wire, table, model):
     assert value(wire, "SELECT count(*) FROM piped") == "0"
 
 
+def test_a_failed_transaction_that_the_pipeline_ends(wire, table, model):
+    wire.query("BEGIN")
+    assert wire.query("SELECT missing")[-1] == (b"Z", b"E")
+    run(wire, "SHOW MODELS")
+    messages = sync(wire)
+    assert (fields(messages[0][1])["C"], messages[-1]) == ("25P02", (b"Z", b"E"))
+    run(wire, "ROLLBACK")
+    run(wire, "SHOW MODELS")
+    messages = sync(wire)
+    assert (heard(messages), messages[-1]) == ("12C12DCZ", (b"Z", b"I"))
+    wire.query("BEGIN")
+    run(wire, "INSERT INTO piped VALUES (7)")
+    run(wire, "COMMIT")
+    run(wire, "SHOW MODELS")
+    run(wire, "INSERT INTO piped VALUES (8)")
+    messages = sync(wire)
+    assert (heard(messages), messages[-1]) == ("12C12C12DC12CZ", (b"Z", b"I"))
+    assert value(wire, "SELECT sum(a) FROM piped") == "15"
+
+
 def test_a_model_made_in_a_pipeline_goes_with_it(wire, table):
     run(wire, "INSERT INTO piped VALUES (1)")
     run(wire, MADE)
