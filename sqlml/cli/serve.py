@@ -10,17 +10,19 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlml.errors import NotSupportedYetError, OptionValueError, SqlmlError
+from sqlml.errors import OptionValueError, SqlmlError
 
 if TYPE_CHECKING:
     from sqlml.connection import Connection
     from sqlml.server.catalogue import Catalogue
     from sqlml.server.client import Client
+    from sqlml.server.login import Door
     from sqlml.server.roles import Roles
-    from sqlml.server.server import Server
+    from sqlml.server.server import Behind, Server
 
 DEFAULT_USERS = "{database}.users.json"
 OK, FAILED = 0, 1
@@ -40,14 +42,11 @@ def run_serve(words: Sequence[str]) -> int:
 
 
 def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
-    from sqlml.cli.main import connect  # noqa: PLC0415 - whoever asks for help needs no engine
-    from sqlml.server.listen import tls_context  # noqa: PLC0415
+    from sqlml.server.listen import tls_context  # noqa: PLC0415 - whoever asks for help needs no engine
     from sqlml.server.login import Door  # noqa: PLC0415
     from sqlml.server.server import Address, Server  # noqa: PLC0415
     from sqlml.server.sessions import Limits  # noqa: PLC0415
 
-    if "://" in arguments.database:
-        raise NotSupportedYetError("only DuckDB databases can be served", hint="Name a DuckDB file.")
     host, port = _address(arguments.listen)
     loopback = host in ("127.0.0.1", "::1", "localhost")
     if not loopback and not arguments.tls_cert and not arguments.no_tls:
@@ -56,6 +55,23 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
             hint="Give --tls-cert and --tls-key, or say --no-tls.",
         )
     tls = tls_context(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
+    door = Door(trust=arguments.trust, require_tls=bool(tls) and not loopback)
+    behind = (_gateway if "://" in arguments.database else _warehouse)(arguments, door, stack)
+    limits = Limits(
+        connections=arguments.max_connections,
+        statement_timeout=arguments.statement_timeout,
+        idle_timeout=arguments.idle_timeout,
+        rows=arguments.max_rows,
+    )
+    log = sys.stderr if arguments.log else None
+    return stack.enter_context(Server(behind, Address(host, port, tls), limits, log, arguments.metrics_port))
+
+
+def _warehouse(arguments: argparse.Namespace, door: Door, stack: ExitStack) -> Behind:
+    """A DuckDB database behind the server, which has users of its own."""
+    from sqlml.cli.main import connect  # noqa: PLC0415
+    from sqlml.server.warehouse import Warehouse  # noqa: PLC0415
+
     roles = _roles(arguments)
     if not arguments.trust and not roles.users():
         raise OptionValueError(
@@ -64,18 +80,22 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
         )
     connection = connect(arguments.database, read_only=arguments.read_only)
     stack.callback(connection.close)
-    limits = Limits(
-        connections=arguments.max_connections,
-        statement_timeout=arguments.statement_timeout,
-        idle_timeout=arguments.idle_timeout,
-        rows=arguments.max_rows,
-    )
-    log = sys.stderr if arguments.log else None
-    door = Door(roles, trust=arguments.trust, require_tls=bool(tls) and not loopback)
-    server = Server(connection, Address(host, port, tls), door, limits, log, arguments.metrics_port)
-    if not arguments.no_shadow:
-        server.catalogue_for = _shadow(connection, stack)
-    return stack.enter_context(server)
+    shadow = None if arguments.no_shadow else _shadow(connection, stack)
+    return Warehouse(connection, replace(door, roles=roles), shadow)
+
+
+def _gateway(arguments: argparse.Namespace, door: Door, stack: ExitStack) -> Behind:
+    """A Postgres server behind it, with the users and limits that are there."""
+    from sqlml.server.gateway.address import parse_address  # noqa: PLC0415
+    from sqlml.server.gateway.gateway import Gateway  # noqa: PLC0415
+
+    for option in ("users", "read_only", "statement_timeout", "idle_timeout", "max_rows", "no_shadow"):
+        if getattr(arguments, option):
+            raise OptionValueError(
+                f"--{option.replace('_', '-')} is for DuckDB databases",
+                hint="Postgres has users, rights and timeouts of its own: ALTER ROLE ... SET statement_timeout.",
+            )
+    return Gateway(parse_address(arguments.database), door)
 
 
 def _shadow(connection: Connection, stack: ExitStack) -> Callable[[Client], Catalogue] | None:
@@ -150,12 +170,16 @@ def _address(text: str) -> tuple[str, int]:
 
 def _serve_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sqlml serve", description="Let every client of Postgres use a database.")
-    parser.add_argument("database", nargs="?", default=":memory:", metavar="DATABASE", help="a DuckDB file")
+    parser.add_argument(
+        "database",
+        nargs="?",
+        default=":memory:",
+        metavar="DATABASE",
+        help="a DuckDB file, or postgresql://HOST:PORT/NAME",
+    )
     parser.add_argument("--listen", default="127.0.0.1:5433", metavar="HOST:PORT", help="where (default: %(default)s)")
     parser.add_argument("--users", metavar="FILE", help="the file of users (default: beside the database)")
-    parser.add_argument(
-        "--trust", action="store_true", help="let anybody on this machine in, without a password, as admin"
-    )
+    parser.add_argument("--trust", action="store_true", help="let anybody on this machine in, without a password")
     parser.add_argument("--tls-cert", metavar="FILE", help="certificate, to offer encryption")
     parser.add_argument("--tls-key", metavar="FILE", help="its key")
     parser.add_argument("--no-tls", action="store_true", help="other machines may connect unencrypted")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlml.errors import SqlmlError
+from sqlml.errors import EngineError, SqlmlError
 
 TOO_MANY = "53300"
 ABORTED = "25P02"
@@ -27,6 +27,20 @@ def error_fields(error: BaseException, *, offset: int = 0, fatal: bool = False) 
     if error.position is not None:
         fields["P"] = str(error.position + offset + 1)
     return fields
+
+
+def aborted() -> EngineError:
+    """What a statement meets in a transaction that an error ended."""
+    error = EngineError("current transaction is aborted, commands ignored until end of transaction block")
+    error.sqlstate = ABORTED
+    return error
+
+
+def terminating() -> EngineError:
+    """What a session is told when the server goes."""
+    error = EngineError("terminating connection due to administrator command")
+    error.sqlstate = SHUTDOWN
+    return error
 
 
 def notice_fields(
