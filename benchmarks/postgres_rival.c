@@ -81,6 +81,7 @@ PG_FUNCTION_INFO_V1(rival_predict_batch);
 Datum rival_predict_batch(PG_FUNCTION_ARGS)
 {
     FuncCallContext *context;
+    float4 score;
 
     if (SRF_IS_FIRSTCALL()) {
         MemoryContext caller;
@@ -95,5 +96,6 @@ Datum rival_predict_batch(PG_FUNCTION_ARGS)
     context = SRF_PERCALL_SETUP();
     if (context->call_cntr >= context->max_calls)
         SRF_RETURN_DONE(context);
-    SRF_RETURN_NEXT(context, Float4GetDatum((float4) ((double *) context->user_fctx)[context->call_cntr]));
+    score = (float4) ((double *) context->user_fctx)[context->call_cntr]; /* the macro counts before it looks */
+    SRF_RETURN_NEXT(context, Float4GetDatum(score));
 }

@@ -1,8 +1,9 @@
 """Scoring inside Postgres: ``SELECT sum(score)`` by each scorer, against bringing the rows out and against a C function a row.
 
 Everything runs on a server of the benchmark's own. PostgresML's shape, a C function that gets a float array and calls LightGBM's
-C API for a row or for an array of rows, is compiled here where the server's headers are; MADlib has no Debian package, and is built
-from a source tree that is not here: it is left out, and said so.
+C API for a row or for an array of rows, is compiled here where the server's headers are; without them its lines are left out, and a
+word says so. In the server OpenMP has one thread, which is what a backend of ours has: with its default of one a core, each single
+row would wait for all of them.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ def measure(threads: int, rounds: int, rows: int = ROWS) -> list[Figure]:
     """The table's lines on scoring in Postgres."""
     from sqlml.cli.private_cluster import PrivateCluster
 
-    with PrivateCluster(settings={"max_parallel_workers_per_gather": "0", "shared_buffers": "512MB"}) as cluster:
+    settings = {"max_parallel_workers_per_gather": "0", "shared_buffers": "512MB"}
+    with PrivateCluster(settings=settings, environment={"OMP_NUM_THREADS": "1"}) as cluster:
         figures, rival = [], CompiledRival(cluster)
         if rival.missing:
             print(f"  PostgresML's shape is left out: it needs {rival.missing}")
