@@ -23,6 +23,8 @@ demo-postgres: $(VENV)/installed-demo,postgres
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
+	@# What runs in the server, once more in the one that make other-postgres brings with PL/Python, where it did.
+	@[ ! -e .postgres/17/python ] || SQLML_TEST_POSTGRES_MAJOR=17 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/postgres/server
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -36,7 +38,7 @@ format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Optional, with the help of npm: what is here is tested with, what is not is skipped.
+# Optional, with the help of npm, pip and apt: what is here is tested with, what is not is skipped.
 other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
