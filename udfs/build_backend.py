@@ -38,7 +38,10 @@ def build_wheel(wheel_directory: str, config_settings: Any = None, metadata_dire
     """A wheel with the machine code in it; the source tree is left as it was."""
     folder = _PACKAGE / "shipped"
     shutil.rmtree(folder, ignore_errors=True)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(_PACKAGE.parent), os.environ.get("PYTHONPATH", "")]),
+    }
     command = [sys.executable, "-m", "udfs.ship", str(folder)]
     try:
         if subprocess.run(command, env=environment, check=False).returncode:  # noqa: S603 - ourselves

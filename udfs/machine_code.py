@@ -23,7 +23,10 @@ import llvmlite.binding as llvm
 from udfs.levels import best_level
 
 ENTRY = "sqlml_entry"  # the one function that an object file offers
-SHIPPED, STAMP = "shipped", "stamp"  # the folder of code that comes with the package, and the file in it that says for which sources
+SHIPPED, STAMP = (
+    "shipped",
+    "stamp",
+)  # the folder of code that comes with the package, and the file in it that says for which sources
 
 _PACKAGE = Path(__file__).resolve().parent
 _LOADED: list[Any] = []  # engines own the code; it stays for the life of the process
