@@ -1,4 +1,4 @@
-"""The first score of a fresh process, from the start of Python to the rows in hand.
+"""The first score of a fresh process, from the start of Python to the rows in hand, in CPU time: what an idle machine takes.
 
 python -m benchmarks.first_score [--rounds N]                 prints the lines
 python -m benchmarks.first_score FOLDER WHO MODEL             is one contestant, in a process of its own
@@ -90,15 +90,14 @@ def one_round(folder: str, model: str) -> list[float]:
 
 
 def in_fresh_process(folder: str, who: str, model: str, variables: Mapping[str, str]) -> float:
-    """Seconds from starting Python until the scores are there; its end does not count."""
+    """Seconds of CPU from starting Python until the scores are there; its end does not count."""
     command = [sys.executable, "-P", "-m", "benchmarks.first_score", folder, who, model]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": f"{folder}/bytecode", **variables}
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
-    began = time.time()
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return float(done.stdout.splitlines()[-1]) - began
+    return float(done.stdout.splitlines()[-1])
 
 
 def prepare(folder: str) -> None:
@@ -146,7 +145,7 @@ def main() -> None:
     if len(sys.argv) == 4 and sys.argv[2] in CONTESTANTS:
         folder, who, model = sys.argv[1:]
         CONTESTANTS[who](folder, model)
-        print(time.time())
+        print(time.process_time())
         return
     parser = argparse.ArgumentParser("benchmarks.first_score")
     parser.add_argument("--rounds", type=int, default=5)

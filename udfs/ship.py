@@ -10,10 +10,12 @@ import gc
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from udfs import levels, machine_code
+from udfs.jit import Routine
 
 
 def ship(folder: Path) -> None:
@@ -33,21 +35,23 @@ def _start(folder: Path, level: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "udfs.ship", str(folder), level], env=environment)  # noqa: S603 - ourselves
 
 
-def ship_level(folder: Path, level: str) -> None:
-    """Compile all routines, here and now, for the CPU that numba was told of."""
-    from udfs.jit import Routine  # noqa: PLC0415 - numba, in this process only
-
+def ship_level(folder: Path, level: str, declared_routines: Iterable[Routine]) -> None:
+    """Compile routines, here and now, for the CPU that numba was told of."""
     place = folder / level
     place.mkdir(parents=True, exist_ok=True)
-    for function in routines():
-        declared = function if isinstance(function, Routine) else Routine(function)
+    for declared in declared_routines:
         code, is_portable = declared.compile()
         if is_portable:
             (place / f"{declared.name}.o").write_bytes(code)
 
 
-def routines() -> Iterator[object]:
-    """Everything that is called by its address, declared as a routine or not: each is met once."""
+def routines() -> dict[str, Routine]:
+    """Everything that is called by its address, by name."""
+    declared = (function if isinstance(function, Routine) else Routine(function) for function in _functions())
+    return {routine.name: routine for routine in declared}
+
+
+def _functions() -> Iterator[Any]:
     from udfs.duckdb import emit, fill, native  # noqa: PLC0415 - DuckDB's library, whose functions they call
     from udfs.forest import objective, shap, shap_interactions, walk  # noqa: PLC0415
     from udfs.scorer import score_block  # noqa: PLC0415
@@ -60,7 +64,7 @@ def routines() -> Iterator[object]:
     yield from (objective.log1p_exp, objective.softmax)
     yield from fill.FILLERS.values()
     yield from emit.EMITTERS.values()
-    yield from {operator.kernel: None for operator in OPERATORS.values() if operator.kernel is not None}
+    yield from (operator.kernel for operator in OPERATORS.values() if operator.kernel is not None)
 
 
 def main() -> None:
@@ -70,7 +74,7 @@ def main() -> None:
         ship(folder)
         return
     gc.disable()  # a compiler's objects live as long as this process, which is not long
-    ship_level(folder, sys.argv[2])
+    ship_level(folder, sys.argv[2], routines().values())
 
 
 if __name__ == "__main__":
