@@ -26,7 +26,7 @@ test: lint
 	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
 
 test-large: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m large
+	$(BIN)/python -m pytest -m large -o faulthandler_timeout=0
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
