@@ -2,6 +2,8 @@
 
 python -m udfs.ship FOLDER            every routine for every level of x86-64, the stamp last: half a code is none
 python -m udfs.ship FOLDER LEVEL      for one level, in a process whose numba is told to compile for it
+
+``python -m udfs.ship udfs/shipped`` gives a checkout the same, until a source of it changes.
 """
 
 from __future__ import annotations
