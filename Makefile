@@ -1,6 +1,7 @@
-# make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
+# make demo   the five-minute tour: real data, models, scores, a view     make test   every other check
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
+# make test-large      the tests that take minutes, and 10 GB of disk
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
@@ -12,7 +13,7 @@ DATABASE ?= demo.duckdb
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test bench lint format clean other-postgres
+.PHONY: demo demo-postgres test test-large bench lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -25,6 +26,9 @@ test: lint
 	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
 	@# What runs in the server, once more in the one that make other-postgres brings with PL/Python, where it did.
 	@[ ! -e .postgres/17/python ] || SQLML_TEST_POSTGRES_MAJOR=17 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/postgres/server
+
+test-large: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m large -o faulthandler_timeout=0
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check

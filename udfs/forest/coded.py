@@ -109,7 +109,7 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
     column = np.zeros(len(feature), np.int64)
     code = np.zeros(len(feature), np.int64)
     table = np.zeros((len(feature), SET_WORDS), np.int64)
-    for number in np.unique(feature).tolist():
+    for number in distinct(feature)[0].tolist():
         numeric = np.flatnonzero((feature == number) & (mode != CATEGORY))
         if len(numeric):
             column[numeric], code[numeric] = coder.add_numeric(number, cuts[numeric], mode[numeric])
@@ -120,6 +120,16 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
                 return None
             table[sets] = entries
     return _assemble(shape, coder, mode == CATEGORY, column, code, table, values)
+
+
+def distinct(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Ints]:
+    """The different values, sorted, and the place of each value among them: ``np.unique`` without ``numpy.ma``, which it imports."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    is_new = np.concatenate((np.ones(1, np.bool_), ordered[1:] != ordered[:-1]))
+    places = np.empty(len(values), np.int64)
+    places[order] = np.cumsum(is_new) - 1
+    return ordered[is_new], places
 
 
 def modes(decision: npt.NDArray[np.int32]) -> Ints:
@@ -169,12 +179,12 @@ class Coder:
 
     def add_numeric(self, feature: int, cuts: npt.NDArray[np.float64], mode: Ints) -> tuple[Ints, Ints]:
         """The column and the threshold's code of every numeric node of a feature."""
-        unique, index = np.unique(cuts, return_inverse=True)
+        unique, index = distinct(cuts)
         chunk = index // CUTS
-        pairs, which = np.unique(np.column_stack((mode, chunk)), axis=0, return_inverse=True)
+        pairs, which = distinct(mode << 32 | chunk)
         first = len(self.columns)
         mapping = best_keys(unique)
-        for kind, number in pairs.tolist():
+        for kind, number in ((pair >> 32, pair & 0xFFFFFFFF) for pair in pairs.tolist()):
             missing = 0 if kind == ORDINARY else 1 if kind in {ZERO_LEFT, ZERO_RIGHT} else 2
             table, levels = search_tree(mapping.keys[number * CUTS : (number + 1) * CUTS])
             self.columns.append([number * CUTS, missing, 255 if kind in {ZERO_RIGHT, NAN_RIGHT} else 0, levels])
@@ -185,7 +195,7 @@ class Coder:
         self.features.append(record)
         self.starts.append(buckets.starts)
         self.cuts.append(np.concatenate((unique, np.full(2 * max(buckets.step, 1), np.inf))))
-        return first + which.reshape(-1), index.reshape(-1) - chunk * CUTS
+        return first + which, index.reshape(-1) - chunk * CUTS
 
     def add_categorical(self, feature: int, start: Any, length: Any, words: npt.NDArray[np.uint32]) -> Ints | None:
         """The set record of every categorical node of a feature, without the number within its tree."""
