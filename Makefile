@@ -1,6 +1,7 @@
 # make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
+# make rivals the comparison of tree scorers, the rivals in environments of their own under .bench
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
@@ -12,7 +13,7 @@ DATABASE ?= demo.duckdb
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test bench lint format clean other-postgres
+.PHONY: demo demo-postgres test bench rivals lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -32,6 +33,9 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
 
+rivals: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.rivals
+
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -41,7 +45,7 @@ other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python

@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [engine] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import explaining, latency, postgres_scoring, postgres_training, scoring, training, wire
+from benchmarks import engine, explaining, latency, postgres_scoring, postgres_training, scoring, training, wire
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "scoring": scoring.measure,
+    "engine": engine.measure,
     "explaining": explaining.measure,
     "training": training.measure,
     "latency": latency.measure,
