@@ -19,7 +19,7 @@ def gtil(task: Task) -> Ready:
 
 
 def tl2cgen_library(task: Task) -> Ready:
-    """C code compiled by gcc, comparing integers: half as fast again for batches as comparing doubles, with notes on branches or not."""
+    """C code compiled by gcc that compares integers: 3.5 µs a row where doubles take 5.7, with notes on branches or without."""
     import tl2cgen
     import treelite
 
