@@ -13,11 +13,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import pyarrow as pa
 
 import sqlml
-from benchmarks.explaining import cpu_seconds, synthetic
+from benchmarks.explaining import cpu_seconds
+from benchmarks.forests import forest_folder
 from benchmarks.measure import Figure, seconds, take_turns
 from sqlml.training.foreign import ImportOptions, model_of_text
 from udfs.artifact import read_artifact
@@ -40,12 +42,17 @@ LESSER_GOALS = {
 }
 
 
+def kept(trees: int, leaves: int, features: int) -> lightgbm.Booster:
+    """A model of the comparison with other libraries, trained once."""
+    return lightgbm.Booster(model_file=forest_folder(f"{trees} x {leaves} x {features}") / "model.txt")
+
+
 class Scene:
     """A table of doubles in DuckDB, a model over it, and the same rows as the bare kernel likes them."""
 
     def __init__(self, features: int) -> None:
         trees, leaves = MODELS[features]
-        self.booster, _ = synthetic(trees, leaves, features)
+        self.booster = kept(trees, leaves, features)
         self.connection = sqlml.connect()
         with tempfile.TemporaryDirectory() as folder:
             self.booster.save_model(Path(folder) / "m.txt")
@@ -131,7 +138,7 @@ def transforms(rounds: int) -> list[Figure]:
         connection.execute(f"EXPORT MODEL m TO '{folder}/m.sqlml'")
         model = read_artifact((Path(folder) / "m.sqlml").read_bytes())
     block = _block(build_scorer(model), rows)
-    booster, _ = synthetic(100, 31, 10)
+    booster = kept(100, 31, 10)
     plain = _block(build_scorer(model_of_text(booster.model_to_string(), ImportOptions())), rows)
     transform = cpu_seconds(partial(block, STAGE_FEATURES), 200 * rounds) / BLOCK_ROWS
     score = cpu_seconds(partial(plain, STAGE_PREDICTION), 200 * rounds) / BLOCK_ROWS
@@ -181,7 +188,7 @@ def lesser_cpus(rounds: int) -> list[Figure]:
 
 def lesser_cpu(trees: int, leaves: int, features: int, rounds: int) -> None:
     """Prints the seconds a row of the kernel and of LightGBM, in turns, bits compared."""
-    booster, _ = synthetic(trees, leaves, features)
+    booster = kept(trees, leaves, features)
     rows = np.random.default_rng(2).standard_normal((LESSER_ROWS, features))
     image = build_forest_image(parse_lightgbm(booster.model_to_string()), features)
     columns, out = np.ascontiguousarray(rows.T), np.zeros((1, LESSER_ROWS))

@@ -25,7 +25,7 @@ from benchmarks.rivals_page import write_pages
 
 RESULTS = BENCH / "rivals.json"
 SIZES, QUICK_SIZES = (1, 100, 10_000, 1_000_000), (1, 100, 10_000)
-PREPARING, MEASURING = 600, 60  # seconds that a contestant may take for a model
+PREPARING, MEASURING = 600, 90  # seconds that a contestant may take for a model
 Result = dict[str, Any]
 
 
@@ -62,7 +62,9 @@ def contest(name: str, folder: Path, sizes: tuple[int, ...], limit: float, **set
         if "size" in said:
             found["sizes"][str(said["size"])] = said
     if process.returncode and "failed" not in found:
-        found["failed"] = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1][:200]
+        found["failed"] = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1].removeprefix(
+            "RuntimeError: "
+        )[:200]
     return found
 
 
