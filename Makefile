@@ -2,6 +2,7 @@
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
 # make test-large      the tests that take minutes, and 10 GB of disk
+# make rivals the comparison of tree scorers, the rivals in environments of their own under .bench
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
@@ -13,7 +14,7 @@ DATABASE ?= demo.duckdb
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test test-large bench lint format clean other-postgres
+.PHONY: demo demo-postgres test test-large bench rivals lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -38,6 +39,9 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
 
+rivals: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.rivals
+
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
@@ -47,7 +51,7 @@ other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python

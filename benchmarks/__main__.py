@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [beyond_memory] [first_score] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [engine] [explaining] [training] [beyond_memory] [first_score] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks import (
     beyond_memory,
+    engine,
     explaining,
     first_score,
     latency,
@@ -27,6 +28,7 @@ from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "scoring": scoring.measure,
+    "engine": engine.measure,
     "explaining": explaining.measure,
     "training": training.measure,
     "beyond_memory": beyond_memory.measure,
