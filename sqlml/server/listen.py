@@ -47,11 +47,11 @@ class SocketStream:
             raise ProtocolError("invalid length of startup packet")
         return self._read(length - 4)
 
-    def read_message(self) -> tuple[bytes, bytes]:
+    def read_message(self, longest: int | None = None) -> tuple[bytes, bytes]:
         """A message's tag and body."""
         head = self._read(5)
         (length,) = struct.unpack_from("!i", head, 1)
-        if not 4 <= length <= self._longest:
+        if not 4 <= length <= (longest or self._longest):
             raise ProtocolError("invalid message length")
         return head[:1], self._read(length - 4)
 
