@@ -138,6 +138,11 @@ class SocketStream:
         poll.register(self._socket.fileno(), getattr(select, "POLLRDHUP", 0))
         return bool(poll.poll(0))
 
+    def end_sending(self) -> None:
+        """Let the other end know that nothing more will come."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+
     def hang_up(self) -> None:
         """From another thread: whoever waits on the socket wakes up."""
         with suppress(OSError):

@@ -69,10 +69,15 @@ class Relay:
         try:
             while True:
                 self._take(*self._next())
+        except DisconnectedError:
+            self._gone = True  # the server answers what it was asked, as it would without us, and leaves
+            with suppress(DisconnectedError):
+                self.upstream.flush()
+            self.upstream.end_sending()
+            reader.join()
+            raise
         finally:
             self._gone = True
-            with suppress(DisconnectedError, OSError):
-                self.upstream.flush()  # the client's farewell
             self.upstream.hang_up()
             reader.join()
             if self._loan is not None:
@@ -233,9 +238,10 @@ class Relay:
         if not self.ledger.is_quiet():
             self.cancel()
             self.ledger.wait(PATIENCE)
-        if self.ledger.is_quiet():
-            self.client.write(m.make_error(error_fields(error, fatal=True)))
-            self.client.flush()
+        with suppress(DisconnectedError):
+            if self.ledger.is_quiet():
+                self.client.write(m.make_error(error_fields(error, fatal=True)))
+                self.client.flush()
         self.upstream.hang_up()
         self.client.hang_up()
 

@@ -118,6 +118,19 @@ def test_how_a_session_ends(gateway, cluster, data):
     assert ending(gateway.port) == ending(cluster.port)
 
 
+def test_a_client_that_only_listens_in_the_end(gateway, cluster):
+    def heard(port):
+        with FleetWire(port) as wire:
+            wire.raw(query("SELECT pg_sleep(0.2)") + query("SELECT i FROM numbers ORDER BY i") + query("SELECT 'last'"))
+            wire.socket.shutdown(1)
+            seen = b""
+            while part := wire.socket.recv(65536):
+                seen += part
+            return seen
+
+    assert heard(gateway.port) == heard(cluster.port)
+
+
 def test_a_session_that_the_server_ends(gateway, cluster):
     def ending(port):
         with FleetWire(port) as wire:

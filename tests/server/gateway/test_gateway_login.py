@@ -4,6 +4,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import time
 
 import psycopg
 import pytest
@@ -179,6 +180,8 @@ def test_too_many_clients(locked):
         words = dsn_of(server, database="postgres")
         with psycopg.connect(words), psycopg.connect(words):
             assert "too many clients" in refusal(server)
+        while server.sessions.count():
+            time.sleep(0.02)
         psycopg.connect(words).close()
 
 
@@ -237,13 +240,13 @@ def test_who_is_told_when_the_server_stops(cluster, fleet):
         with psycopg.connect(fleet, autocommit=True) as direct:
             query = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(60)' AND state = 'active'"
             while direct.execute(query).fetchone() == (0,):
-                pass
+                time.sleep(0.02)
     tag, body = waiting.message()
     assert (tag, fields(body)["C"], waiting.is_closed()) == (b"E", "57P01", True)
     assert [fields(body)["C"] for tag, body in busy.until(b"Z") if tag == b"E"] == ["57014"]
     with psycopg.connect(fleet, autocommit=True) as direct:
         gone = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'fleet' AND pid <> pg_backend_pid()"
         while direct.execute(gone).fetchone() != (0,):
-            pass
+            time.sleep(0.02)
     waiting.socket.close()
     busy.socket.close()
