@@ -1,28 +1,24 @@
-"""`sqlml serve` and `sqlml user`: arguments to a running server, and to the file of those who may use it."""
+"""`sqlml serve`: arguments to a running server."""
 
 from __future__ import annotations
 
 import argparse
-import getpass
-import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sqlml.cli.users import add_limits, add_users_file, limits_of, read_roles, size
 from sqlml.errors import NotSupportedYetError, OptionValueError, SqlmlError
 
 if TYPE_CHECKING:
     from sqlml.connection import Connection
     from sqlml.server.catalogue import Catalogue
     from sqlml.server.client import Client
-    from sqlml.server.roles import Roles
     from sqlml.server.server import Server
 
-DEFAULT_USERS = "{database}.users.json"
 OK, FAILED = 0, 1
 
 
@@ -41,10 +37,10 @@ def run_serve(words: Sequence[str]) -> int:
 
 def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
     from sqlml.cli.main import connect  # noqa: PLC0415 - whoever asks for help needs no engine
+    from sqlml.server.limits import Limits  # noqa: PLC0415
     from sqlml.server.listen import tls_context  # noqa: PLC0415
     from sqlml.server.login import Door  # noqa: PLC0415
     from sqlml.server.server import Address, Server  # noqa: PLC0415
-    from sqlml.server.sessions import Limits  # noqa: PLC0415
 
     if "://" in arguments.database:
         raise NotSupportedYetError("only DuckDB databases can be served", hint="Name a DuckDB file.")
@@ -56,7 +52,7 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
             hint="Give --tls-cert and --tls-key, or say --no-tls.",
         )
     tls = tls_context(arguments.tls_cert, arguments.tls_key) if arguments.tls_cert else None
-    roles = _roles(arguments)
+    roles = read_roles(arguments)
     if not arguments.trust and not roles.users():
         raise OptionValueError(
             f"nobody could log in: there are no users in {roles.path}",
@@ -64,18 +60,30 @@ def _start(arguments: argparse.Namespace, stack: ExitStack) -> Server:
         )
     connection = connect(arguments.database, read_only=arguments.read_only)
     stack.callback(connection.close)
-    limits = Limits(
-        connections=arguments.max_connections,
-        statement_timeout=arguments.statement_timeout,
-        idle_timeout=arguments.idle_timeout,
-        rows=arguments.max_rows,
-    )
+    _bound_engine(connection, arguments)
+    given = {name: value for name, value in limits_of(arguments).items() if value is not None}
+    limits = Limits(connections=arguments.max_connections).of_user(given)
     log = sys.stderr if arguments.log else None
     door = Door(roles, trust=arguments.trust, require_tls=bool(tls) and not loopback)
     server = Server(connection, Address(host, port, tls), door, limits, log, arguments.metrics_port)
     if not arguments.no_shadow:
         server.catalogue_for = _shadow(connection, stack)
-    return stack.enter_context(server)
+    try:
+        return stack.enter_context(server)
+    except OSError as error:
+        raise OptionValueError(
+            f"cannot listen on {arguments.listen}: {error.strerror}", hint="Name another port with --listen."
+        ) from error
+
+
+def _bound_engine(connection: Connection, arguments: argparse.Namespace) -> None:
+    """What all sessions together may take; later on the configuration is locked."""
+    for setting, value in (
+        ("memory_limit", arguments.engine_memory),
+        ("max_temp_directory_size", arguments.engine_disk),
+    ):
+        if value:
+            connection.execute(f"SET GLOBAL {setting} = '{value}B'")
 
 
 def _shadow(connection: Connection, stack: ExitStack) -> Callable[[Client], Catalogue] | None:
@@ -96,51 +104,6 @@ def _shadow(connection: Connection, stack: ExitStack) -> Callable[[Client], Cata
     return lambda client: shadow.session(client.user)
 
 
-def run_user(words: Sequence[str]) -> int:
-    """Add, remove and list the users of a server."""
-    parser = argparse.ArgumentParser("sqlml user", description="Who may use the server of a database.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    for name in ("add", "remove", "list"):
-        command = commands.add_parser(name)
-        if name != "list":
-            command.add_argument("name")
-        if name == "add":
-            command.add_argument("--role", choices=("admin", "writer", "reader"), default="reader")
-            command.add_argument(
-                "--password-file", metavar="FILE", help="take the password from a file; - is standard input"
-            )
-        command.add_argument("--database", default=":memory:", metavar="DATABASE")
-        command.add_argument("--users", metavar="FILE", help="the file of users (default: beside the database)")
-    arguments = parser.parse_args(words)
-    roles = _roles(arguments)
-    if arguments.command == "add":
-        roles.add(arguments.name, _password(arguments.password_file), arguments.role)
-    elif arguments.command == "remove" and not roles.remove(arguments.name):
-        raise OptionValueError(f'there is no user "{arguments.name}"')
-    elif arguments.command == "list":
-        for user in roles.users():
-            print(f"{user.name}\t{user.role}")
-    return OK
-
-
-def _password(source: str | None) -> str:
-    if source == "-":
-        return sys.stdin.readline().rstrip("\n")
-    if source is not None:
-        return Path(source).read_text(encoding="utf-8").rstrip("\n")
-    first, second = getpass.getpass("Password: "), getpass.getpass("Again: ")
-    if first != second:
-        raise OptionValueError("the two passwords differ")
-    return first
-
-
-def _roles(arguments: argparse.Namespace) -> Roles:
-    from sqlml.server.roles import Roles  # noqa: PLC0415
-
-    database = "sqlml" if arguments.database == ":memory:" else arguments.database
-    return Roles(Path(arguments.users or os.environ.get("SQLML_USERS") or DEFAULT_USERS.format(database=database)))
-
-
 def _address(text: str) -> tuple[str, int]:
     host, _, port = text.rpartition(":")
     if not port.isdecimal() or int(port) > 65535:
@@ -151,8 +114,8 @@ def _address(text: str) -> tuple[str, int]:
 def _serve_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("sqlml serve", description="Let every client of Postgres use a database.")
     parser.add_argument("database", nargs="?", default=":memory:", metavar="DATABASE", help="a DuckDB file")
+    add_users_file(parser)
     parser.add_argument("--listen", default="127.0.0.1:5433", metavar="HOST:PORT", help="where (default: %(default)s)")
-    parser.add_argument("--users", metavar="FILE", help="the file of users (default: beside the database)")
     parser.add_argument(
         "--trust", action="store_true", help="let anybody on this machine in, without a password, as admin"
     )
@@ -161,9 +124,13 @@ def _serve_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-tls", action="store_true", help="other machines may connect unencrypted")
     parser.add_argument("--read-only", action="store_true", help="open the database for reading only")
     parser.add_argument("--max-connections", type=int, default=250, metavar="N")
-    parser.add_argument("--statement-timeout", type=float, default=0, metavar="SECONDS")
-    parser.add_argument("--idle-timeout", type=float, default=0, metavar="SECONDS")
-    parser.add_argument("--max-rows", type=int, default=0, metavar="N", help="rows that one result may have")
+    add_limits(parser)
+    parser.add_argument(
+        "--engine-memory", type=size, metavar="SIZE", help="memory of the engine for all sessions together"
+    )
+    parser.add_argument(
+        "--engine-disk", type=size, metavar="SIZE", help="disk that queries of all sessions may spill to"
+    )
     parser.add_argument("--metrics-port", type=int, metavar="PORT", help="/metrics, /health and /ready on 127.0.0.1")
     parser.add_argument("--log", action="store_true", help="a line of JSON for each statement on standard error")
     parser.add_argument("--no-shadow", action="store_true", help="do not start a private Postgres for the catalogue")

@@ -17,7 +17,8 @@ from sqlml.server import messages as m
 from sqlml.server.commands import find_command
 from sqlml.server.executor import FAILED, IDLE, Description, Executor, Outcome
 from sqlml.server.extended import Extended
-from sqlml.server.failures import ABORTED, error_fields, notice_fields
+from sqlml.server.failures import ABORTED, error_fields, idle_error, notice_fields, progress_words
+from sqlml.server.limits import least, room, seconds
 from sqlml.server.settings import DEFAULTS, ENGINE, REPORTED, change, value_of
 from sqlml.server.state import State, next_state
 from sqlml.server.statements import Piece, split
@@ -41,6 +42,10 @@ class DisconnectedError(Exception):
     """The client is gone: there is nobody to tell anything."""
 
 
+class SilentError(DisconnectedError):
+    """The client has said nothing for as long as it may."""
+
+
 class Stream(Protocol):
     """Where messages come from and go to."""
 
@@ -51,6 +56,8 @@ class Stream(Protocol):
     def flush(self) -> None: ...
 
     def hang_up(self) -> None: ...
+
+    def set_timeout(self, seconds: float | None) -> None: ...
 
 
 class Client:
@@ -63,6 +70,8 @@ class Client:
         self.account = user
         self.user = user.name
         self.process = process
+        self.limits = sessions.limits.of_user(user.limits)
+        executor.limit(self.limits, lambda: room(self))
         self.catalogue: Catalogue | None = None
         self.state = State.IDLE
         self.settings: dict[str, str] = {}
@@ -100,11 +109,20 @@ class Client:
     def _wait(self) -> m.Request:
         self._waits.release()
         self.deliver()  # what came while nobody could tell that the session waits
+        self.stream.set_timeout(self._patience() or None)
         try:
             tag, body = self.stream.read_message()
+        except SilentError as error:
+            raise idle_error(in_transaction=self.executor.status != IDLE) from error
         finally:
             self._waits.acquire()
+            self.stream.set_timeout(self.limits.idle_timeout or None)
         return self._accepted(tag, body)
+
+    def _patience(self) -> float:
+        """Seconds that the client may say nothing."""
+        name = "idle_session_timeout" if self.executor.status == IDLE else "idle_in_transaction_session_timeout"
+        return least(self.limits.idle_timeout, seconds(self.settings.get(name, "")))
 
     def next_message(self) -> m.Request:
         """The next message that the state allows."""
@@ -233,8 +251,8 @@ class Client:
         """Rows to the client; says how many."""
         before = rows.sent
         for data in rows.messages(formats, limit):
+            self.sessions.check(self, rows.taken)
             self.stream.write(data)
-            self.sessions.check(self, rows.sent)
         self.sessions.counters.rows += rows.sent - before
         return int(rows.sent - before)
 
@@ -310,15 +328,6 @@ class Client:
             self.executor.set_aside()
             self.executor.engine.run(sql)
 
-    def use_path(self, schemas: list[str]) -> None:
-        """Look names up in these schemas; Postgres' public is DuckDB's main."""
-        named = [
-            "main" if schema == "public" else schema for schema in schemas if schema not in ("$user", "pg_catalog")
-        ]
-        engine = self.executor.engine
-        path = ",".join(engine.quote(schema) for schema in named or ["main"])
-        self.run_quietly("SET search_path = '" + path.replace("'", "''") + "'")
-
     def end_transaction(self) -> None:
         """The transaction ends: cursors without HOLD go, what was to be sent to channels goes out if it commits."""
         for name in [name for name, cursor in self.cursors.items() if not cursor.hold]:
@@ -351,16 +360,7 @@ class Client:
         if now - self._told < PROGRESS_EVERY:
             return
         self._told = now
-        parts: list[str] = [progress.phase]
-        if progress.iterations:
-            parts.append(f"iteration {progress.iteration} of {progress.iterations}")
-        elif progress.rows:
-            parts.append(f"{progress.rows} rows")
-        if progress.metric is not None and progress.value is not None:
-            parts.append(f"{progress.metric} {progress.value:.6g}")
-        if progress.eta is not None:
-            parts.append(f"about {progress.eta:.0f} s left")
-        self.notice(", ".join(parts))
+        self.notice(progress_words(progress))
 
     def send_at_commit(self, channel: str, payload: str) -> None:
         """To a channel: now, or when the transaction commits."""

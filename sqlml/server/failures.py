@@ -1,10 +1,14 @@
-"""Errors to the fields of ErrorResponse; notices to those of NoticeResponse."""
+"""Errors to the fields of ErrorResponse; notices to those of NoticeResponse; and some of their words."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from sqlml.errors import SqlmlError
+from sqlml.errors import ProtocolError, SqlmlError
+
+if TYPE_CHECKING:
+    from sqlml.training.progress import Progress
 
 TOO_MANY = "53300"
 ABORTED = "25P02"
@@ -35,3 +39,23 @@ def notice_fields(
     """A notice or warning."""
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": text}
     return {**fields, "H": hint} if hint else fields
+
+
+def progress_words(progress: Progress) -> str:
+    """How far a training is, in a line."""
+    parts: list[str] = [progress.phase]
+    if progress.iterations:
+        parts.append(f"iteration {progress.iteration} of {progress.iterations}")
+    elif progress.rows:
+        parts.append(f"{progress.rows} rows")
+    if progress.metric is not None and progress.value is not None:
+        parts.append(f"{progress.metric} {progress.value:.6g}")
+    if progress.eta is not None:
+        parts.append(f"about {progress.eta:.0f} s left")
+    return ", ".join(parts)
+
+
+def idle_error(*, in_transaction: bool) -> ProtocolError:
+    """Why a session ends whose client was silent for too long."""
+    what, sqlstate = ("idle-in-transaction", "25P03") if in_transaction else ("idle-session", "57P05")
+    return ProtocolError(f"terminating connection due to {what} timeout", sqlstate=sqlstate)

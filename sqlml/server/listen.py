@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 from sqlml.errors import ProtocolError
-from sqlml.server.client import DisconnectedError
+from sqlml.server.client import DisconnectedError, SilentError
 from sqlml.server.messages import LONGEST_STARTUP
 
 FULL = 1 << 16  # bytes that wait before they are sent
@@ -25,7 +25,7 @@ class SocketStream:
     def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None, longest: int) -> None:
         self._socket = sock
         self._tls = tls
-        self._longest = longest
+        self.longest = longest
         self._in = bytearray()
         self._out: list[Any] = []
         self._waiting = 0
@@ -46,14 +46,18 @@ class SocketStream:
         """A message's tag and body."""
         head = self._read(5)
         (length,) = struct.unpack_from("!i", head, 1)
-        if not 4 <= length <= self._longest:
-            raise ProtocolError("invalid message length")
+        if not 4 <= length <= self.longest:
+            raise ProtocolError(
+                "invalid message length", detail=f"Messages of this session have up to {self.longest} bytes."
+            )
         return head[:1], self._read(length - 4)
 
     def _read(self, count: int) -> bytes:
         while len(self._in) < count:
             try:
                 data = self._socket.recv(max(FULL, min(count - len(self._in), 1 << 20)))
+            except TimeoutError as error:
+                raise SilentError from error
             except (OSError, ValueError) as error:
                 raise DisconnectedError from error
             if not data:

@@ -16,15 +16,19 @@ from sqlml.server import messages as m
 from sqlml.server.client import Client, DisconnectedError
 from sqlml.server.executor import Executor
 from sqlml.server.failures import SHUTDOWN, error_fields
+from sqlml.server.limits import Limits
 from sqlml.server.listen import HttpListener, Listener, SocketStream
 from sqlml.server.login import Asked, Door, log_in
 from sqlml.server.metrics import answer
 from sqlml.server.policy import Policy
-from sqlml.server.sessions import Limits, Sessions
+from sqlml.server.sessions import Sessions
 
 if TYPE_CHECKING:
     from sqlml.server.catalogue import Catalogue
 
+OF_SESSIONS = (
+    "TimeZone", "search_path", "schema", "explain_output", "errors_as_json", "operator_memory_limit", "max_streaming_buffer_size",
+)  # fmt: skip
 # Settings of the whole instance, which cannot be taken back while it is open. A session's own settings stay free.
 HARDENING = (
     "python_enable_replacements = false",
@@ -34,7 +38,7 @@ HARDENING = (
     "autoinstall_known_extensions = false",
     "autoload_known_extensions = false",
     "enable_external_access = false",
-    "allowed_configs = ['TimeZone', 'search_path', 'schema', 'explain_output', 'errors_as_json']",
+    f"allowed_configs = {[*OF_SESSIONS]}",
     "lock_configuration = true",
 )
 GRACE = 5.0  # seconds that statements have to end when the server stops
@@ -140,7 +144,7 @@ class Server:
         if self.catalogue_for is not None:
             client.catalogue = self.catalogue_for(client)
         stream.write(m.make_backend_key(client.process, secret))
-        stream.set_timeout(self.limits.idle_timeout or None)
+        stream.longest = client.limits.longest_message
         self.sessions.join(client)
         self.sessions.write_log("connected", session=client.process, user=client.user, encrypted=stream.encrypted)
         try:

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 import sqlml
+from sqlml.server.limits import Limits
 from sqlml.server.login import Door
 from sqlml.server.server import Address, Server
-from sqlml.server.sessions import Limits
 
 TABLES = """
     CREATE TABLE churn AS SELECT i::INTEGER AS id, i * 0.5::DOUBLE AS amount, 'n' || i AS name, i % 3 = 0 AS gone,

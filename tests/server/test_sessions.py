@@ -10,7 +10,7 @@ import time
 import psycopg
 import pytest
 
-from sqlml.server.sessions import Limits
+from sqlml.server.limits import Limits
 from tests.server.conftest import dsn_of, serving
 from tests.server.wire import Wire, tags
 
