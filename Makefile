@@ -1,18 +1,20 @@
 # make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
+# make test-bi   a real Apache Superset on a served database: takes minutes, and an environment of its own
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BI := .venv-bi
 DATABASE ?= demo.duckdb
 # Processes that run the tests; each starts its own Postgres. Files stay whole, as their fixtures train models.
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test bench lint format clean other-postgres
+.PHONY: demo demo-postgres test test-bi bench lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -23,6 +25,9 @@ demo-postgres: $(VENV)/installed-demo,postgres
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
+
+test-bi: $(VENV)/installed-test $(BI)/installed
+	SQLML_SUPERSET=$(abspath $(BI))/bin/superset $(BIN)/python -m pytest tests/bi
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -41,11 +46,16 @@ other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BI) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(BI)/installed: tests/bi/requirements.txt
+	$(PYTHON) -m venv $(BI)
+	$(BI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/bin/python:
