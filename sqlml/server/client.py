@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sqlml.errors import EngineError, NotSupportedYetError, ProtocolError, SqlmlError
+from sqlml.errors import NotSupportedYetError, ProtocolError, SqlmlError
 from sqlml.server import messages as m
 from sqlml.server.commands import find_command
 from sqlml.server.executor import FAILED, IDLE, Description, Executor, Outcome
 from sqlml.server.extended import Extended
-from sqlml.server.failures import ABORTED, error_fields, idle_error, notice_fields, progress_words
+from sqlml.server.failures import aborted, error_fields, idle_error, notice_fields
 from sqlml.server.limits import least, room, seconds
+from sqlml.server.progress import told_now_and_then
 from sqlml.server.settings import DEFAULTS, ENGINE, REPORTED, change, value_of
 from sqlml.server.state import State, next_state
 from sqlml.server.statements import Piece, split
@@ -29,12 +29,10 @@ if TYPE_CHECKING:
     from sqlml.server.cursors import Cursor
     from sqlml.server.roles import User
     from sqlml.server.sessions import Sessions
-    from sqlml.training.progress import Progress
 
 ENDS = frozenset({"COMMIT", "END", "ROLLBACK", "ABORT"})
 # Statements that cannot stand in the transaction that Postgres puts around a query of several statements.
 ALONE = ENDS | {"BEGIN", "START", "VACUUM", "CHECKPOINT", "ATTACH", "DETACH", "USE", "SET", "COPY", "DISCARD"}
-PROGRESS_EVERY = 1.0
 MODEL_EVENTS = "sqlml_models"  # the channel that tells of changed models
 
 
@@ -80,10 +78,9 @@ class Client:
         self.cursors: dict[str, Cursor] = {}
         self.declared_values: list[Any] = []
         self._outbox: list[tuple[str, str]] = []
-        self._told = 0.0
         self._waits = threading.Lock()  # held by the session while it does not wait for a query
         executor.session.on_notice = self.notice
-        executor.session.on_progress = self._progress
+        executor.session.on_progress = told_now_and_then(self.notice)
         self._handlers: dict[type, Callable[[Any], None]] = {
             m.Query: self._query,
             m.Parse: self.extended.parse,
@@ -243,9 +240,7 @@ class Client:
     def refuse_if_failed(self, piece: Piece) -> None:
         """In a transaction that an error ended, only its end is accepted."""
         if self.executor.status == FAILED and not (piece.words and piece.words[0] in ENDS):
-            aborted = EngineError("current transaction is aborted, commands ignored until end of transaction block")
-            aborted.sqlstate = ABORTED
-            raise aborted
+            raise aborted()
 
     def send(self, rows: Any, formats: tuple[int, ...], limit: int) -> int:
         """Rows to the client; says how many."""
@@ -354,13 +349,6 @@ class Client:
         """A notice, at once."""
         self.stream.write(m.make_notice(notice_fields(text)))
         self.stream.flush()
-
-    def _progress(self, progress: Progress) -> None:
-        now = time.monotonic()
-        if now - self._told < PROGRESS_EVERY:
-            return
-        self._told = now
-        self.notice(progress_words(progress))
 
     def send_at_commit(self, channel: str, payload: str) -> None:
         """To a channel: now, or when the transaction commits."""

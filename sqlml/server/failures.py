@@ -1,14 +1,10 @@
-"""Errors to the fields of ErrorResponse; notices to those of NoticeResponse; and some of their words."""
+"""Errors to the fields of ErrorResponse; notices to those of NoticeResponse."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from sqlml.errors import ProtocolError, SqlmlError
-
-if TYPE_CHECKING:
-    from sqlml.training.progress import Progress
+from sqlml.errors import EngineError, ProtocolError, SqlmlError
 
 TOO_MANY = "53300"
 ABORTED = "25P02"
@@ -33,26 +29,26 @@ def error_fields(error: BaseException, *, offset: int = 0, fatal: bool = False) 
     return fields
 
 
+def aborted() -> EngineError:
+    """What a statement meets in a transaction that an error ended."""
+    error = EngineError("current transaction is aborted, commands ignored until end of transaction block")
+    error.sqlstate = ABORTED
+    return error
+
+
+def terminating() -> EngineError:
+    """What a session is told when the server goes."""
+    error = EngineError("terminating connection due to administrator command")
+    error.sqlstate = SHUTDOWN
+    return error
+
+
 def notice_fields(
     text: str, *, severity: str = "NOTICE", sqlstate: str = "00000", hint: str | None = None
 ) -> Mapping[str, str]:
     """A notice or warning."""
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": text}
     return {**fields, "H": hint} if hint else fields
-
-
-def progress_words(progress: Progress) -> str:
-    """How far a training is, in a line."""
-    parts: list[str] = [progress.phase]
-    if progress.iterations:
-        parts.append(f"iteration {progress.iteration} of {progress.iterations}")
-    elif progress.rows:
-        parts.append(f"{progress.rows} rows")
-    if progress.metric is not None and progress.value is not None:
-        parts.append(f"{progress.metric} {progress.value:.6g}")
-    if progress.eta is not None:
-        parts.append(f"about {progress.eta:.0f} s left")
-    return ", ".join(parts)
 
 
 def idle_error(*, in_transaction: bool) -> ProtocolError:

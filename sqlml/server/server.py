@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self, TextIO
 
 from sqlml.connection import Connection
-from sqlml.errors import EngineError, LoginError, ProtocolError, SqlmlError
+from sqlml.errors import LoginError, ProtocolError, SqlmlError
 from sqlml.server import messages as m
 from sqlml.server.client import Client, DisconnectedError
 from sqlml.server.executor import Executor
-from sqlml.server.failures import SHUTDOWN, error_fields
+from sqlml.server.failures import error_fields, terminating
 from sqlml.server.limits import Limits
 from sqlml.server.listen import HttpListener, Listener, SocketStream
 from sqlml.server.login import Asked, Door, log_in
@@ -91,7 +91,7 @@ class Server:
         deadline = time.monotonic() + GRACE
         for client in self.sessions.clients():
             with suppress(Exception):
-                client.part(_terminating())
+                client.part(terminating())
         while self.sessions.count() and time.monotonic() < deadline:
             time.sleep(0.02)
         self._listener.hang_up()
@@ -153,9 +153,3 @@ class Server:
             if client.catalogue is not None:
                 client.catalogue.close()
             self.sessions.write_log("disconnected", session=client.process, user=client.user)
-
-
-def _terminating() -> EngineError:
-    error = EngineError("terminating connection due to administrator command")
-    error.sqlstate = SHUTDOWN
-    return error
