@@ -148,6 +148,7 @@ class Client:
 
     def ready(self) -> None:
         """Ready for the next query; what was sent to channels comes before."""
+        self.executor.end_reading()
         self._pass_on()
         self.stream.write(m.READY[self.executor.status])
         self.stream.flush()
@@ -214,7 +215,7 @@ class Client:
                 return outcome
         self.sessions.allow(self, piece)
         if self.read_only and self.executor.status == IDLE:
-            return self._run_read_only(piece, parameters, described)
+            return self.executor.run_read_only(piece, parameters, described)
         outcome = self.executor.run(piece, parameters, described)
         if outcome.tag.endswith(" MODEL"):
             self._changed_model(outcome.tag, piece)
@@ -226,16 +227,6 @@ class Client:
             self.sessions.policy.created(self, piece)
         event = {"event": tag.lower(), "user": self.user, "statement": piece.written[:1000]}
         self.send_at_commit(MODEL_EVENTS, json.dumps(event))
-
-    def _run_read_only(self, piece: Piece, parameters: list[Any], described: Description | None) -> Outcome:
-        """A statement of a user who may only read, in a transaction that the engine keeps from writing."""
-        self.executor.begin(read_only=True)
-        try:
-            outcome = self.executor.run(piece, parameters, described)
-            self.executor.set_aside()
-        finally:
-            self.executor.rollback()
-        return outcome
 
     def refuse_if_failed(self, piece: Piece) -> None:
         """In a transaction that an error ended, only its end is accepted."""

@@ -75,6 +75,7 @@ class Executor:
         self.engine = self.session.engine
         self.status = IDLE
         self.live: Rows | None = None
+        self.reads = False  # in a transaction that only ``run_read_only`` knows of
         self.at_end: list[Callable[[], None]] = []  # run when a transaction is over
         self._kinds: dict[str, tuple[str, str]] = {}
         self._small: set[str] = set()  # texts with parameters that gave few rows the last time
@@ -166,6 +167,23 @@ class Executor:
             self.connection.execute(piece.text, list(parameters) or None)
             return self._outcome(piece, kind, returns, described)
 
+    def run_read_only(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
+        """Run one that must not write, as the engine sees to: in a transaction that ends with its rows, and that clients know nothing of."""
+        self.begin(read_only=True)
+        self.status = IDLE
+        try:
+            outcome = self.run(piece, parameters, described)
+        except BaseException:
+            self._undo()
+            raise
+        self.reads = True
+        return outcome
+
+    def end_reading(self) -> None:
+        """The client may do something else now."""
+        if self.reads:
+            self.set_aside()
+
     def _stream(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
         """A query, whose rows are sent as the engine makes them; one that gave few rows before is run the way that is fast for few."""
         if piece.text in self._small:
@@ -246,6 +264,9 @@ class Executor:
         live, self.live = self.live, None
         if live is not None and live.live:
             live.set_aside(self.room())
+        if self.reads:
+            self.reads = False
+            self._undo()
 
     # -- errors -------------------------------------------------------------------------------------------------------------
 
