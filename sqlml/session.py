@@ -36,7 +36,7 @@ from sqlml.language.tokens import first_word, first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
 from sqlml.rewrite import Found
 from sqlml.statements import HANDLERS
-from sqlml.statements.engine import bound_with_calls, has_work, run_generated, run_with_calls
+from sqlml.statements.engine import Generated, bound_with_calls, generate, has_work, run_generated, run_with_calls
 
 if TYPE_CHECKING:
     from sqlml.catalog.records import ModelRecord, VersionRecord
@@ -214,6 +214,20 @@ class Session:
         if has_work(statement):
             return bound_with_calls(self, statement, text, parameters)
         return self.engine.bound(text, parameters)
+
+    def generated(self, text: str) -> Generated | None:
+        """A single statement as the engine takes it, for whoever runs it there; None for one that only ``run`` can."""
+        known = self._rewritten.get(text)
+        if known is not None and known.state == self.serving.state():
+            return Generated(known.offsets.generated, known.statement, known.offsets)
+        try:
+            (statement,) = parse(text, self.engine.dialect, self._is_model)
+            if not isinstance(statement, EngineStatement) or statement.stores not in (None, "prepare"):
+                return None
+            return generate(self, statement, text)
+        except SqlmlError as error:
+            error.text = error.text if error.text is not None else text
+            raise
 
     def stream(self, query: str, parameters: Any, rows_per_batch: int) -> tuple[Any, Any]:
         """A single query of the engine's as its relation, which tells the columns, and its rows as they come."""

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 from sqlml.errors import ConflictError, EngineError, ReadOnlyError, ResourceError, SqlmlError
 
 # Serialisation and deadlock, and a constraint: it can only break where another session has committed the same name or hash since
 # our snapshot. A schema or table that two sessions create at once breaks a constraint of the system's, or is simply there.
 _OTHERS_AT_WORK = frozenset({"40001", "40P01", "23000", "23505", "55P03", "42P06", "42P07"})
+
+# What PL/Python puts before the text of an error: its class, and where that is from.
+_PYTHON = re.compile(r"^(?:sqlml|(?:plpy|spiexceptions|udfs\.errors|sqlml\.errors)\.\w+): ")
+
+
+def plain_message(message: str) -> str:
+    """A server's message as we word ours: without the class of an error in Python, and without a full stop."""
+    return _PYTHON.sub("", message.removeprefix("ERROR:").strip()).removesuffix(".")
 
 
 def write_failure(error: EngineError) -> SqlmlError:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 import psycopg
 import pyarrow as pa
+from psycopg.generators import execute
 from psycopg.pq import ExecStatus, TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.types.string import TextLoader
@@ -148,10 +149,13 @@ class PostgresEngine(PostgresFacts):
             return self._described(sql)
 
     def _described(self, sql: str) -> list[Column]:
+        # Waited for in Python, as the client library's own calls would stop all other threads meanwhile.
         pgconn = self.connection.pgconn
-        result = pgconn.prepare(b"", sql.encode())
+        pgconn.send_prepare(b"", sql.encode())
+        (result,) = self.connection.wait(execute(pgconn))
         if result.status == ExecStatus.COMMAND_OK:
-            result = pgconn.describe_prepared(b"")
+            pgconn.send_describe_prepared(b"")
+            (result,) = self.connection.wait(execute(pgconn))
         if result.status != ExecStatus.COMMAND_OK:
             error = psycopg.errors.error_from_result(result, encoding=self.connection.info.encoding)
             raise engine_error(error, sql)
@@ -182,7 +186,7 @@ class PostgresEngine(PostgresFacts):
         return CopyStream(self.connection, sql, self.columns(sql), self.quote).schema
 
     def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
-        raise NotImplementedError  # invariant: the wire server serves DuckDB only
+        raise NotImplementedError  # invariant: behind the wire server, Postgres describes statements itself
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; what the names in it stand for does not matter."""

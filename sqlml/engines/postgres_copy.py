@@ -9,12 +9,14 @@ from __future__ import annotations
 import ctypes
 import importlib
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Any
 
 import psycopg
 import pyarrow as pa
-from psycopg.pq import ConnStatus, ExecStatus, TransactionStatus
+from psycopg.generators import copy_from, execute
+from psycopg.pq import ConnStatus, ExecStatus, PGresult, TransactionStatus
 
 from sqlml.engines.engine import Column
 from sqlml.engines.postgres_errors import engine_error
@@ -110,9 +112,11 @@ class CopyStream:
         if pgconn.status != ConnStatus.OK or pgconn.transaction_status != TransactionStatus.ACTIVE:
             return
         self._connection.cancel_safe()
-        while (result := pgconn.get_result()) is not None:
-            while result.status == ExecStatus.COPY_OUT and pgconn.get_copy_data(0)[0] > 0:
+        with suppress(psycopg.Error):  # that it was cancelled
+            while not isinstance(self._connection.wait(copy_from(pgconn)), PGresult):
                 pass
+        with suppress(psycopg.Error):
+            self._connection.wait(execute(pgconn))
 
     def _start(self) -> None:
         self._is_open = True  # before it is: KeyboardInterrupt comes as soon as the call returns
@@ -125,7 +129,7 @@ class CopyStream:
         """The copy ended by itself: with all rows, or with an error in their midst."""
         self._is_open = False
         failed = None
-        while (result := self._connection.pgconn.get_result()) is not None:
+        for result in self._connection.wait(execute(self._connection.pgconn)):
             if result.status == ExecStatus.FATAL_ERROR:
                 failed = result
         if failed is not None:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import re
-
 import psycopg
 
+from sqlml.engines.failures import plain_message
 from sqlml.errors import EngineError
-
-# What PL/Python puts before the text of an error: its class, and where that is from.
-_PYTHON = re.compile(r"^(?:sqlml|(?:plpy|spiexceptions|udfs\.errors|sqlml\.errors)\.\w+): ")
 
 
 def engine_error(error: psycopg.Error, sql: str, *, skipped: int = 0) -> EngineError:
@@ -20,7 +16,7 @@ def engine_error(error: psycopg.Error, sql: str, *, skipped: int = 0) -> EngineE
     if diagnosis.statement_position is not None:
         place = int(diagnosis.statement_position) - 1 - skipped
     result = EngineError(
-        _PYTHON.sub("", message.removeprefix("ERROR:").strip()).removesuffix("."),
+        plain_message(message),
         hint=diagnosis.message_hint,
         detail=diagnosis.message_detail,
         position=place if place is not None and 0 <= place <= len(sql) else None,

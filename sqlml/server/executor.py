@@ -17,7 +17,7 @@ from sqlml.server.limits import Limits
 from sqlml.server.parameters import decode
 from sqlml.server.rows import ROWS_PER_BATCH, ROWS_PER_VECTOR, FetchedRows, Rows, is_simple
 from sqlml.server.statements import LONGEST_KEPT, Piece, is_counted, tag_of, without_explain
-from sqlml.server.types import TEXT, WireType, wire_type
+from sqlml.server.types import TEXT, WireType, wire_type, words_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -232,7 +232,7 @@ class Executor:
             tag = local.status or (piece.words[0] if piece.words else "SELECT")
             if not local.table.num_columns:
                 return Outcome(tag)
-            names = [(field.name, _arrow_words(field.type)) for field in local.table.schema]
+            names = [(field.name, words_of(field.type)) for field in local.table.schema]
             return Outcome(tag, self._rows(local.rest().to_reader(), names, piece, described))
         tag = tag_of(piece.words, kind)
         if returns == "query_result":
@@ -388,12 +388,3 @@ def decode_parameters(values: Sequence[bytes | None], formats: Sequence[int], ty
     codes = [formats[0] if formats else 0] * len(values) if len(formats) <= 1 else formats
     kinds = [*types, *[TEXT.oid] * (len(values) - len(types))]
     return [decode(value, oid, binary=code == 1) for value, oid, code in zip(values, kinds, codes, strict=False)]
-
-
-def _arrow_words(kind: Any) -> str:
-    """DuckDB's word for the type of a column of ours."""
-    words = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "double": "DOUBLE", "bool": "BOOLEAN"}
-    text = str(kind)
-    if text.startswith("timestamp"):
-        return "TIMESTAMP WITH TIME ZONE" if kind.tz else "TIMESTAMP"
-    return words.get(text, "VARCHAR" if not text.startswith(("list", "struct", "map")) else "JSON")

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import select
+import shutil
 import socket
 import ssl
 import struct
+import tempfile
 import threading
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any, Self
 
 from sqlml.errors import ProtocolError
 from sqlml.server.client import DisconnectedError, SilentError
-from sqlml.server.messages import LONGEST_STARTUP
+from sqlml.server.messages import LONGEST_STARTUP, SSL_REQUEST
+from sqlml.server.tls import TlsSocket
 
 FULL = 1 << 16  # bytes that wait before they are sent
 LOOPBACK = ("127.", "::1", "::ffff:127.")
@@ -23,7 +28,7 @@ class SocketStream:
     """Messages over a socket: what is written waits until there is enough of it, or ``flush``."""
 
     def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None, longest: int) -> None:
-        self._socket = sock
+        self._socket: socket.socket | TlsSocket = sock
         self._tls = tls
         self.longest = longest
         self._in = bytearray()
@@ -52,20 +57,29 @@ class SocketStream:
             )
         return head[:1], self._read(length - 4)
 
+    def read_some(self) -> bytes:
+        """What has come, at least one byte."""
+        found = bytes(self._in) or self._receive(FULL)
+        self._in.clear()
+        return found
+
     def _read(self, count: int) -> bytes:
         while len(self._in) < count:
-            try:
-                data = self._socket.recv(max(FULL, min(count - len(self._in), 1 << 20)))
-            except TimeoutError as error:
-                raise SilentError from error
-            except (OSError, ValueError) as error:
-                raise DisconnectedError from error
-            if not data:
-                raise DisconnectedError
-            self._in += data
+            self._in += self._receive(max(FULL, min(count - len(self._in), 1 << 20)))
         found = bytes(memoryview(self._in)[:count])
         del self._in[:count]
         return found
+
+    def _receive(self, count: int) -> bytes:
+        try:
+            data = self._socket.recv(count)
+        except TimeoutError as error:
+            raise SilentError from error
+        except (OSError, ValueError) as error:
+            raise DisconnectedError from error
+        if not data:
+            raise DisconnectedError
+        return data
 
     # -- out ----------------------------------------------------------------------------------------------------------------
 
@@ -97,8 +111,22 @@ class SocketStream:
         if self._in:
             raise ProtocolError("received unencrypted data after SSL request")
         self._socket.sendall(b"S")
+        self._encrypt(self._tls, server_side=True)
+
+    def ask_tls(self, context: ssl.SSLContext, host: str) -> bool:
+        """Encrypt the connection, if the server at the other end does; says whether."""
+        self._socket.sendall(struct.pack("!ii", 8, SSL_REQUEST))
+        if self._receive(1) != b"S":
+            return False
+        self._encrypt(context, server_side=False, name=host)
+        return True
+
+    def _encrypt(self, context: ssl.SSLContext, *, server_side: bool, name: str | None = None) -> None:
+        assert isinstance(self._socket, socket.socket)  # noqa: S101 - invariant: once
         try:
-            self._socket = self._tls.wrap_socket(self._socket, server_side=True)
+            self._socket = TlsSocket(self._socket, context, server_side=server_side, name=name).shake_hands()
+        except ssl.SSLCertVerificationError as error:
+            raise ProtocolError(f"the server's certificate is not accepted: {error.verify_message}") from error
         except (OSError, ValueError) as error:
             raise DisconnectedError from error
         self.encrypted = True
@@ -107,6 +135,12 @@ class SocketStream:
 
     def set_timeout(self, seconds: float | None) -> None:
         self._socket.settimeout(seconds or None)
+
+    def has_left(self) -> bool:
+        """Whether the other end is closed, whatever it sent before."""
+        poll = select.poll()
+        poll.register(self._socket.fileno(), getattr(select, "POLLRDHUP", 0))
+        return bool(poll.poll(0))
 
     def hang_up(self) -> None:
         """From another thread: whoever waits on the socket wakes up."""
@@ -125,13 +159,25 @@ class SocketStream:
 Serve = Callable[[SocketStream], None]
 
 
+def open_listening(host: str, port: int) -> socket.socket:
+    """A socket that other machines can connect to; port 0 is any free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=512)
+
+
+def keep_going(sock: socket.socket) -> None:
+    """Send at once, and notice when the other end is no longer there."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
 class Listener:
     """Accepts connections and gives each a thread that runs ``serve``."""
 
-    def __init__(self, host: str, port: int, serve: Serve, *, tls: ssl.SSLContext | None = None, longest: int) -> None:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.create_server((host, port), family=family, backlog=512)
-        self.host, self.port = self._socket.getsockname()[:2]
+    def __init__(
+        self, listening: socket.socket, serve: Serve, *, tls: ssl.SSLContext | None = None, longest: int
+    ) -> None:
+        self._socket = listening
         self._serve = serve
         self._tls = tls
         self._longest = longest
@@ -149,9 +195,9 @@ class Listener:
                 sock, _ = self._socket.accept()
             except OSError:
                 return
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             with suppress(OSError):
+                if sock.family != socket.AF_UNIX:
+                    keep_going(sock)
                 stream = SocketStream(sock, self._tls, self._longest)
                 thread = threading.Thread(target=self._run, args=(stream,), name="sqlml-session", daemon=True)
                 with self._lock:
@@ -226,8 +272,31 @@ def tls_context(certificate: str, key: str) -> ssl.SSLContext:
 
 
 def open_upstream(host: str, port: int) -> SocketStream:
-    """A connection to a real Postgres."""
-    sock = socket.create_connection((host, port), timeout=30)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.settimeout(None)
+    """A connection to a real Postgres; a host that is a folder has its socket."""
+    if host.startswith("/"):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(f"{host}/.s.PGSQL.{port}")
+    else:
+        sock = socket.create_connection((host, port), timeout=30)
+        keep_going(sock)
+        sock.settimeout(None)
     return SocketStream(sock, None, 1 << 30)
+
+
+class PrivateListener:
+    """Accepts connections of client libraries in this process, at a socket in a folder that nobody else can enter."""
+
+    port = 5432  # part of the socket's name
+
+    def __init__(self, serve: Serve) -> None:
+        self.folder = tempfile.mkdtemp(prefix="sqlml-")
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(Path(self.folder, f".s.PGSQL.{self.port}")))
+        sock.listen(512)
+        self._listener = Listener(sock, serve, longest=1 << 30).start()
+
+    def stop(self) -> None:
+        """End them all."""
+        self._listener.stop_accepting()
+        self._listener.hang_up()
+        shutil.rmtree(self.folder, ignore_errors=True)

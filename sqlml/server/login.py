@@ -49,22 +49,37 @@ class Asked:
     parameters: Mapping[str, str]
 
 
-def log_in(stream: LoginStream, door: Door, cancel: Callable[[m.CancelRequest], None]) -> Asked | None:
-    """Through the door; None for a connection that only brought a CancelRequest. Raises LoginError and ProtocolError."""
+def greet(stream: LoginStream, cancel: Callable[[m.CancelRequest], None]) -> tuple[m.Startup, bytes] | None:
+    """What a client wants, and the bytes that say it, once the connection is as encrypted as it asks for; None if it only cancels."""
     asked = False
     while True:
-        packet = m.parse_startup(stream.read_startup())
+        data = stream.read_startup()
+        packet = m.parse_startup(data)
         if isinstance(packet, m.CancelRequest):
             cancel(packet)
             return None
         if isinstance(packet, m.Startup):
-            break
+            return packet, data
         if packet.tls and not asked:
             asked = True
             stream.answer_tls()
         else:
             stream.write(b"N")
             stream.flush()
+
+
+def require_encryption(stream: LoginStream, door: Door) -> None:
+    """Raises where the door lets nobody through who can be listened to."""
+    if door.require_tls and not stream.encrypted:
+        raise _refused("the server requires an encrypted connection", "28000", hint="Connect with sslmode=require.")
+
+
+def log_in(stream: LoginStream, door: Door, cancel: Callable[[m.CancelRequest], None]) -> Asked | None:
+    """Through the door; None for a connection that only brought a CancelRequest. Raises LoginError and ProtocolError."""
+    greeted = greet(stream, cancel)
+    if greeted is None:
+        return None
+    packet, _ = greeted
     unknown = [name for name in packet.parameters if name.startswith("_pq_.")]
     if packet.minor or unknown:
         stream.write(m.make_negotiation(unknown))
@@ -73,8 +88,7 @@ def log_in(stream: LoginStream, door: Door, cancel: Callable[[m.CancelRequest], 
         raise LoginError("no PostgreSQL user name specified in startup packet")
     if packet.parameters.get("replication", "false") not in ("false", "off", "no", "0"):
         raise _refused("replication is not supported", "0A000")
-    if door.require_tls and not stream.encrypted:
-        raise _refused("the server requires an encrypted connection", "28000", hint="Connect with sslmode=require.")
+    require_encryption(stream, door)
     user = _trusted(stream, door, name) or _proven(stream, door, name)
     stream.write(m.AUTHENTICATION_OK)
     return Asked(user, _wanted(packet.parameters))

@@ -261,6 +261,12 @@ AUTHENTICATION_OK = make(b"R", _INT32.pack(0))
 READY = {status: make(b"Z", status) for status in (b"I", b"T", b"E")}
 
 
+def make_parse(name: str, text: str, parameter_types: Sequence[int]) -> bytes:
+    """Parse, as a client sends it."""
+    types = struct.pack(f"!H{len(parameter_types)}I", len(parameter_types), *parameter_types)
+    return make(b"P", name.encode() + b"\0" + text.encode() + b"\0" + types)
+
+
 def _text(value: str) -> bytes:
     return value.encode("utf-8", "replace").replace(b"\0", b"") + b"\0"
 

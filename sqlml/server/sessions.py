@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from sqlml.errors import CancelledError, LoginError, ResourceError, SqlmlError
 from sqlml.server.failures import SHUTDOWN, TOO_MANY, error_fields
@@ -27,11 +27,29 @@ WATCH_EVERY = 0.05
 LOGGED_TEXT = 2000
 
 
+class Member(Protocol):
+    """A session as the others see it."""
+
+    process: int
+    user: str
+    settings: dict[str, str]
+    limits: Limits
+
+    def cancel(self) -> None:
+        """Stop what runs, from another thread."""
+
+    def deliver(self) -> None:
+        """From another thread: what was sent to channels."""
+
+    def part(self, error: SqlmlError) -> None:
+        """From another thread: end, and say why."""
+
+
 @dataclass
 class Running:
     """A statement that runs: cancelled again and again until it notices, as the engine forgets what comes too early."""
 
-    client: Client
+    client: Member
     text: str
     query_id: int
     started: float
@@ -54,17 +72,15 @@ class Counters:
 class Sessions:
     """The registry of a server's sessions."""
 
-    def __init__(
-        self, limits: Limits | None = None, *, log: TextIO | None = None, policy: Policy | None = None
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, *, log: TextIO | None = None) -> None:
         self.limits = limits or Limits()
         self.counters = Counters()
         self.closing = threading.Event()
-        self.policy = policy
+        self.policy: Policy | None = None
         self._log = log
         self._lock = threading.Lock()
         self._log_lock = threading.Lock()
-        self._clients: dict[int, tuple[bytes, Client | None]] = {}
+        self._clients: dict[int, tuple[bytes, Member | None]] = {}
         self._numbers = itertools.count(1)
         self._queries = itertools.count(1)
         self._running: dict[int, Running] = {}
@@ -94,15 +110,21 @@ class Sessions:
                 for listeners in self._channels.values():
                     listeners.discard(number)
 
-    def join(self, client: Client) -> None:
-        """The session of a place has logged in."""
+    @contextmanager
+    def joined(self, client: Member, **told: Any) -> Iterator[None]:
+        """While the session of a place is logged in."""
         with self._lock:
             self._clients[client.process] = (self._clients[client.process][0], client)
+        self.write_log("connected", session=client.process, user=client.user, **told)
+        try:
+            yield
+        finally:
+            self.write_log("disconnected", session=client.process, user=client.user)
 
     def count(self) -> int:
         return len(self._clients)
 
-    def clients(self) -> list[Client]:
+    def clients(self) -> list[Member]:
         with self._lock:
             return [client for _, client in self._clients.values() if client is not None]
 
@@ -114,7 +136,7 @@ class Sessions:
             self.policy.allow(client, piece)
 
     @contextmanager
-    def running(self, client: Client, text: str) -> Iterator[None]:
+    def running(self, client: Member, text: str) -> Iterator[None]:
         """While a statement runs."""
         started = time.monotonic()
         asked = seconds(client.settings.get("statement_timeout", ""))
@@ -129,14 +151,20 @@ class Sessions:
             raise
         finally:
             del self._running[client.process]
-            self._account(entry, error)
+            if entry.reason and error is not None:
+                error.wire_reason = entry.reason  # type: ignore[attr-defined]
+            self._account(entry, "" if error is None else getattr(error, "sqlstate", "XX000"))
 
-    def _account(self, entry: Running, error: BaseException | None) -> None:
+    def passed(self, client: Member, text: str, started: float, sqlstate: str) -> None:
+        """A statement ran that nobody watched; its state is empty where it met no error."""
+        if sqlstate:
+            self.counters.errors[sqlstate] += 1
+        self._account(Running(client, text, next(self._queries), started, None), sqlstate)
+
+    def _account(self, entry: Running, sqlstate: str) -> None:
         seconds = time.monotonic() - entry.started
         self.counters.statements += 1
         self.counters.seconds += seconds
-        if entry.reason and error is not None:
-            error.wire_reason = entry.reason  # type: ignore[attr-defined]
         if self._log is not None:
             self.write_log(
                 "statement",
@@ -145,10 +173,10 @@ class Sessions:
                 query_id=entry.query_id,
                 milliseconds=round(seconds * 1000, 3),
                 text=entry.text[:LOGGED_TEXT],
-                **({} if error is None else {"sqlstate": getattr(error, "sqlstate", "XX000")}),
+                **({"sqlstate": sqlstate} if sqlstate else {}),
             )
 
-    def check(self, client: Client, rows: int) -> None:
+    def check(self, client: Member, rows: int) -> None:
         """Asked between portions of a result: whether it may go on."""
         limit = client.limits.rows
         if limit and rows > limit:
@@ -159,7 +187,7 @@ class Sessions:
         if entry is not None and entry.reason:
             raise CancelledError("canceling statement due to user request")
 
-    def why(self, client: Client, error: BaseException) -> BaseException:
+    def why(self, client: Member, error: BaseException) -> BaseException:
         """A statement that was stopped says who stopped it."""
         reason = getattr(error, "wire_reason", "")
         stopped = isinstance(error, SqlmlError) and error.sqlstate == "57014"
@@ -196,11 +224,11 @@ class Sessions:
 
     # -- channels -----------------------------------------------------------------------------------------------------------
 
-    def listen(self, client: Client, channel: str) -> None:
+    def listen(self, client: Member, channel: str) -> None:
         with self._lock:
             self._channels.setdefault(channel, set()).add(client.process)
 
-    def unlisten(self, client: Client, channel: str | None) -> None:
+    def unlisten(self, client: Member, channel: str | None) -> None:
         """One channel, or all."""
         with self._lock:
             for name, listeners in self._channels.items():
@@ -221,7 +249,7 @@ class Sessions:
                 with suppress(OSError):
                     client.deliver()
 
-    def waiting_for(self, client: Client) -> list[tuple[str, str, int]]:
+    def waiting_for(self, client: Member) -> list[tuple[str, str, int]]:
         """What was sent to a session meanwhile."""
         inbox = self._inbox.get(client.process)
         found = []
@@ -229,18 +257,22 @@ class Sessions:
             found.append(inbox.popleft())
         return found
 
-    def listens(self, client: Client) -> bool:
+    def listens(self, client: Member) -> bool:
         return any(client.process in listeners for listeners in self._channels.values())
 
     # -- the log ------------------------------------------------------------------------------------------------------------
 
-    def log_error(self, client: Client, error: BaseException) -> None:
+    def log_error(self, client: Member, error: BaseException) -> None:
         fields = error_fields(error)
         self.counters.errors[fields["C"]] += 1
         if not isinstance(error, SqlmlError):
             self.write_log(
                 "failure", session=client.process, user=client.user, error=f"{type(error).__name__}: {error}"
             )
+
+    @property
+    def logs(self) -> bool:
+        return self._log is not None
 
     def write_log(self, event: str, **fields: Any) -> None:
         """One line of JSON."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -94,3 +95,14 @@ def declared_type(sql_type: str) -> str:
     if match := _DECIMAL.fullmatch(sql_type):
         return f"numeric({match[1]},{match[2]})"
     return wire_type(sql_type).name
+
+
+_ARROW = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "double": "DOUBLE", "bool": "BOOLEAN"}
+
+
+def words_of(kind: Any) -> str:
+    """DuckDB's word for the type of an Arrow column of ours."""
+    text = str(kind)
+    if text.startswith("timestamp"):
+        return "TIMESTAMP WITH TIME ZONE" if kind.tz else "TIMESTAMP"
+    return _ARROW.get(text, "VARCHAR" if not text.startswith(("list", "struct", "map")) else "JSON")

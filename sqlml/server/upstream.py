@@ -61,22 +61,19 @@ class Upstream:
 
     def describe(self, parse: m.Parse) -> list[tuple[bytes, bytes]]:
         """ParameterDescription and RowDescription or NoData of a statement."""
-        self.stream.write(_parse_message(parse) + m.make(b"D", b"S\0") + m.make(b"S"))
+        self.stream.write(m.make_parse("", parse.text, parse.parameter_types) + m.make(b"D", b"S\0") + m.make(b"S"))
         return [answer for answer in self.answers() if answer[0] in b"tTn"]
 
     def run(self, parse: m.Parse, bind: m.Bind) -> list[tuple[bytes, bytes]]:
         """RowDescription, rows and CommandComplete of a statement with values."""
-        self.stream.write(_parse_message(parse) + _bind_message(bind) + m.make(b"D", b"P\0"))
+        self.stream.write(
+            m.make_parse("", parse.text, parse.parameter_types) + _bind_message(bind) + m.make(b"D", b"P\0")
+        )
         self.stream.write(m.make(b"E", b"\0\0\0\0\0") + m.make(b"S"))
         return [answer for answer in self.answers() if answer[0] in b"TnDCI"]
 
     def close(self) -> None:
         self.stream.close()
-
-
-def _parse_message(parse: m.Parse) -> bytes:
-    types = parse.parameter_types
-    return m.make(b"P", b"\0" + parse.text.encode() + b"\0" + struct.pack(f"!H{len(types)}I", len(types), *types))
 
 
 def _bind_message(bind: m.Bind) -> bytes:

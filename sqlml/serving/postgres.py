@@ -42,7 +42,7 @@ class PostgresServing:
         self._installed: str | None = None
         self._given: list[Given] = []
         self._tables = 0
-        self._has_catalog = False  # seen once, it is not asked for again
+        self._has_catalog = False  # seen once outside of a transaction, it is not asked for again
 
     @cached_property
     def _functions(self) -> SqlFunctions:
@@ -53,9 +53,9 @@ class PostgresServing:
     def state(self) -> Hashable:
         """What the catalog says of all its models: whoever changed one, it has another revision; and what finds them by name."""
         if not self._has_catalog:
-            self._has_catalog = self._engine.relation_exists((CATALOG_SCHEMA, "_models"))
-            if not self._has_catalog:
+            if not self._engine.relation_exists((CATALOG_SCHEMA, "_models")):
                 return None
+            self._has_catalog = not self._engine.in_transaction()  # which could have made it, and be rolled back
         table = self._engine.quote(CATALOG_SCHEMA, "_models")
         query = (
             "SELECT pg_catalog.md5(pg_catalog.string_agg(m.model_id || ':' || m.revision, ',' ORDER BY m.model_id)), "

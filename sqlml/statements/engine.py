@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from sqlml.catalog.records import RecordedView
+from sqlml.engines.failures import plain_message
 from sqlml.errors import AmbiguousColumnError, EngineError, InputMismatchError, MissingColumnError
 from sqlml.language.places import named_in
 from sqlml.results import LocalResult
@@ -16,7 +18,7 @@ from sqlml.statements.syntax import require_syntax
 from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sqlml.engines.engine import Bound
     from sqlml.language.splice import OffsetMap
@@ -25,6 +27,43 @@ if TYPE_CHECKING:
 
 
 _INTERNAL = re.compile(r"\b__sqlml_\w+")  # functions whose names no user wrote
+_DOCUMENT = re.compile(r"\A[^()]*\([^)]*\bFORMAT\s+(?:JSON|XML|YAML)\b", re.IGNORECASE)  # plans that lines would spoil
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A statement as the engine takes it, for somebody else to run: what EXPLAIN shows beside the plan, and how errors are told.
+
+    ``passing`` says that it reads temporary tables of ours, which ``serving.tidy`` drops afterwards.
+    """
+
+    sql: str
+    statement: EngineStatement
+    offsets: OffsetMap
+    lines: tuple[str, ...] = ()
+    passing: bool = False
+
+    def tell(self, error: EngineError) -> None:
+        """Word an error of the engine's as if it had run what the user wrote."""
+        error.reword(plain_message(error.message))
+        _tell(error, self.offsets, self.statement.span, self.statement.calls)
+        if self.statement.rejected and error.sqlstate.startswith(("42", "3F")):
+            name = self.statement.rejected[0].parts[-1]
+            error.hint = error.hint or f'There is no model "{name}" either.'
+
+
+def generate(session: Session, statement: EngineStatement, text: str) -> Generated:
+    """The SQL of a statement whose text is not stored; a model that only the server could have meant otherwise is known to exist."""
+    if statement.rejected and not session.engine.knows_predict():
+        raise session.store.unknown(statement.rejected[0])
+    state = session.state_to_keep(text, statement)
+    rewriter = _rewriter(session, statement, text)
+    sql, offsets = _rewritten(session, rewriter, statement)
+    shown = statement.explains and not _DOCUMENT.search(text)
+    lines = [f"sqlml: {explain_line(session, found).strip()}" for found in _models(rewriter)] if shown else []
+    if statement.stores is None and statement.calls and not rewriter.outside and not lines:
+        session.remember(text, statement, offsets, state)
+    return Generated(sql, statement, offsets, tuple(lines), bool(rewriter.outside))
 
 
 def has_work(statement: EngineStatement) -> bool:
@@ -67,14 +106,7 @@ def _rewriter(session: Session, statement: EngineStatement, text: str) -> Rewrit
 def _run(session: Session, statement: EngineStatement, text: str, parameters: Any, *, lazily: bool) -> Any:
     state = session.state_to_keep(text, statement)
     rewriter = _rewriter(session, statement, text)
-    try:
-        sql, offsets = rewriter.rewrite()
-    except (AmbiguousColumnError, InputMismatchError, MissingColumnError):
-        require_syntax(session, statement, text)
-        raise
-    models = list(
-        {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}.values()
-    )
+    sql, offsets = _rewritten(session, rewriter, statement)
     if lazily:
         relation = _mapped(session, statement, offsets, lambda: session.engine.native_relation(sql, parameters))
         if not rewriter.outside:
@@ -88,14 +120,22 @@ def _run(session: Session, statement: EngineStatement, text: str, parameters: An
         with session.transaction():
             execute()
             if not statement.temporary:
-                _record(session, statement, text, models)
+                _record(session, statement, text, rewriter)
         return None
     execute()
     if statement.explains:
-        return _explained(session, models)
+        return _explained(session, rewriter)
     if statement.stores is None and statement.calls and not rewriter.outside:
         session.remember(text, statement, offsets, state)
     return None
+
+
+def _rewritten(session: Session, rewriter: Rewriter, statement: EngineStatement) -> tuple[str, OffsetMap]:
+    try:
+        return rewriter.rewrite()
+    except (AmbiguousColumnError, InputMismatchError, MissingColumnError):
+        require_syntax(session, statement, rewriter.text)
+        raise
 
 
 def _mapped(session: Session, statement: EngineStatement, offsets: OffsetMap, action: Callable[[], Any]) -> Any:
@@ -116,13 +156,18 @@ def run_generated(
         translated = session.engine.translated(error, offsets.generated)
         if translated is None:
             raise
-        if translated.position is not None:
-            translated.position = offsets.to_user(translated.position)
-        else:
-            translated.position = _place(offsets.text, span, calls, translated)
-        translated.text = offsets.text
-        translated.reword(_INTERNAL.sub("PREDICT", translated.message))
+        _tell(translated, offsets, span, calls)
         raise translated from error
+
+
+def _tell(error: EngineError, offsets: OffsetMap, span: Span, calls: Sequence[Call]) -> None:
+    """An error about generated SQL in the user's own words and place."""
+    if error.position is not None:
+        error.position = offsets.to_user(error.position)
+    else:
+        error.position = _place(offsets.text, span, calls, error)
+    error.text = offsets.text
+    error.reword(_INTERNAL.sub("PREDICT", error.message))
 
 
 def _place(text: str, span: Span, calls: Sequence[Call], error: EngineError) -> int | None:
@@ -142,11 +187,12 @@ def _blame_model(session: Session, statement: EngineStatement, error: EngineErro
         error.position = error.position if error.position is not None else place
 
 
-def _record(session: Session, statement: EngineStatement, text: str, models: list[Found]) -> None:
+def _record(session: Session, statement: EngineStatement, text: str, rewriter: Rewriter) -> None:
     """Remember which models a view or macro uses, so that a change of signature or a DROP can name it."""
     database, schema, name = session.engine.place(statement.stored_name)
     session.store.forget_view(database, schema, name)
-    for found in models:
+    ways = {(f.version.model.model_id, f.version.version, f.pinned, f.alias): f for f in rewriter.used.values()}
+    for found in ways.values():
         view = RecordedView(
             kind=statement.stores or "view",
             database=database,
@@ -159,10 +205,14 @@ def _record(session: Session, statement: EngineStatement, text: str, models: lis
         session.store.record_view(found.version.model, view)
 
 
-def _explained(session: Session, models: list[Found]) -> LocalResult:
+def _models(rewriter: Rewriter) -> Iterable[Found]:
+    """The versions that a statement uses."""
+    return {(f.version.model.model_id, f.version.version): f for f in rewriter.used.values()}.values()
+
+
+def _explained(session: Session, rewriter: Rewriter) -> LocalResult:
     """The engine's plan and one line a model: version, scorer, columns read, trees."""
-    by_version = {(found.version.model.model_id, found.version.version): found for found in models}
-    lines = [explain_line(session, found) for found in by_version.values()]
+    lines = [explain_line(session, found) for found in _models(rewriter)]
     columns, rows = session.engine.explained(lines)
     return LocalResult.of([(column, pa.string()) for column in columns], rows)
 

@@ -11,6 +11,7 @@ import sqlml
 from sqlml.server.limits import Limits
 from sqlml.server.login import Door
 from sqlml.server.server import Address, Server
+from sqlml.server.warehouse import Warehouse
 
 TABLES = """
     CREATE TABLE churn AS SELECT i::INTEGER AS id, i * 0.5::DOUBLE AS amount, 'n' || i AS name, i % 3 = 0 AS gone,
@@ -25,7 +26,8 @@ def serving(database=":memory:", *, tables=TABLES, door=None, limits=None, log=N
     with sqlml.connect(database) as connection:
         if tables:
             connection.execute(tables)
-        server = Server(connection, Address(port=0), door or Door(trust=True), limits or Limits(), log, **more)
+        behind = Warehouse(connection, door or Door(trust=True))
+        server = Server(behind, Address(port=0), limits or Limits(), log, **more)
         with server:
             yield server
 

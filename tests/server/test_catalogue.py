@@ -40,9 +40,9 @@ CHURN, FEW = "16687", "16692"  # what the tools that were listened to had as obj
 @pytest.fixture(scope="module")
 def served(cluster, tmp_path_factory):
     with serving(tmp_path_factory.mktemp("served") / "warehouse.duckdb", tables=TABLES + EXTRA) as server:
-        engine = server.connection.cursor().session.engine
+        engine = server.behind.connection.cursor().session.engine
         shadow = Shadow(lambda: open_upstream("127.0.0.1", cluster.port), engine)
-        server.catalogue_for = lambda client: shadow.session(client.user)
+        server.behind.catalogue_for = lambda client: shadow.session(client.user)
         yield server
         server.stop()
         shadow.close()

@@ -12,6 +12,7 @@ from sqlml.server.listen import tls_context
 from sqlml.server.login import Door
 from sqlml.server.roles import Roles
 from sqlml.server.server import Address, Server
+from sqlml.server.warehouse import Warehouse
 from tests.server.conftest import dsn_of, serving
 from tests.server.wire import Wire, fields
 
@@ -121,7 +122,7 @@ def test_encrypted(roles, certificate):
 
     with (
         sqlml.connect() as connection,
-        Server(connection, Address(port=0, tls=tls), Door(roles, require_tls=True)) as server,
+        Server(Warehouse(connection, Door(roles, require_tls=True)), Address(port=0, tls=tls)) as server,
     ):
         with psycopg.connect(
             dsn_of(server, password="l\u00f6wenzahn", sslmode="verify-full", sslrootcert=certificate / "cert.pem")
@@ -138,7 +139,7 @@ def test_nothing_is_smuggled_in_before_encryption(certificate):
 
     with (
         sqlml.connect() as connection,
-        Server(connection, Address(port=0, tls=tls), Door(trust=True)) as server,
+        Server(Warehouse(connection, Door(trust=True)), Address(port=0, tls=tls)) as server,
         Wire(server.port) as wire,
     ):
         wire.raw(struct.pack("!ii", 8, 80877103) + b"Q\0\0\0\x0dSELECT 1\0")

@@ -1,5 +1,6 @@
 """`sqlml serve` and `sqlml user` as an operator runs them."""
 
+import json
 import os
 import re
 import signal
@@ -78,9 +79,42 @@ def test_servers_that_would_be_unsafe_or_useless(database, words, message):
     assert "HINT:" in done.stderr
 
 
-def test_a_postgres_cannot_be_served_yet():
-    done = run("serve", "postgresql://127.0.0.1:1/x", "--trust")
-    assert (done.returncode, "only DuckDB databases can be served" in done.stderr) == (1, True)
+def test_a_postgres_server(cluster, postgres_database):
+    address = f"postgresql://127.0.0.1:{cluster.port}/{postgres_database}"
+    command = [sys.executable, "-m", "sqlml.cli.main", "serve", address, "--listen", "127.0.0.1:0", "--trust", "--log"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            port = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1]
+            dsn = f"host=127.0.0.1 port={port} user=postgres dbname={postgres_database}"
+            with psycopg.connect(dsn, autocommit=True) as client:
+                client.execute(
+                    "CREATE TABLE t AS SELECT i AS a, i % 2 = 0 AS even FROM generate_series(1, 500) AS s(i)"
+                )
+                client.execute(
+                    "CREATE MODEL m OPTIONS (input_label_cols = ['even'], num_iterations = 3, num_threads = 1) AS SELECT * FROM t"
+                )
+                assert client.execute("SELECT count(PREDICT(m, *)) FROM t").fetchone() == (500,)
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    events = [json.loads(line)["event"] for line in errors.splitlines()]
+    assert events == ["started", "connected", "statement", "statement", "statement", "disconnected", "stopped"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("postgresql://ann@127.0.0.1/x",), "no user or password"),
+        (("postgresql://127.0.0.1/x", "--read-only"), "--read-only is for DuckDB databases"),
+        (("postgresql://127.0.0.1/x", "--max-rows", "5"), "--max-rows is for DuckDB databases"),
+        (("postgresql://127.0.0.1:1/x",), "could not connect to the server at 127.0.0.1:1"),
+    ],
+)
+def test_postgres_servers_that_cannot_be_served(words, message):
+    done = run("serve", *words)
+    assert done.returncode == 1
+    assert message in done.stderr
 
 
 def test_removing_a_user_who_is_not_there(database):

@@ -73,8 +73,9 @@ def test_rollback_leaves_nothing(churn):
     churn.execute(f"CREATE MODEL worth {WORTH}")
     assert churn.execute("SELECT count(PREDICT(worth, *)) FROM churn").fetchone() == (3000,)
     churn.execute("ROLLBACK")
-    with pytest.raises(UnknownModelError, match="worth"):
-        churn.execute("DESCRIBE MODEL worth")
+    for text in ("DESCRIBE MODEL worth", "SELECT count(PREDICT(worth, *)) FROM churn"):
+        with pytest.raises(UnknownModelError, match="worth"):
+            churn.execute(text)
     assert churn.execute("SELECT count(*) FROM information_schema.schemata WHERE schema_name = 'sqlml'").fetchone() == (
         0,
     )
