@@ -1,6 +1,8 @@
-# make demo   the five-minute tour: real data, models, scores, a view     make test   every check there is
+# make demo   the five-minute tour: real data, models, scores, a view     make test   every other check
 # make bench  the benchmark tables of the README, measured here          make lint   ruff and mypy only
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
+# make test-large      the tests that take minutes, and 10 GB of disk
+# make rivals the comparison of tree scorers, the rivals in environments of their own under .bench
 # make test-bi   a real Apache Superset on a served database: takes minutes, and an environment of its own
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
@@ -14,7 +16,7 @@ DATABASE ?= demo.duckdb
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test test-bi bench lint format clean other-postgres
+.PHONY: demo demo-postgres test test-large test-bi bench rivals lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -25,6 +27,11 @@ demo-postgres: $(VENV)/installed-demo,postgres
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 	SQLML_SCORER=arrow $(BIN)/python -m pytest -k "not postgres" tests/session/test_predict.py tests/session/test_evaluate.py tests/session/test_views.py
+	@# What runs in the server, once more in the one that make other-postgres brings with PL/Python, where it did.
+	@[ ! -e .postgres/17/python ] || SQLML_TEST_POSTGRES_MAJOR=17 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/postgres/server
+
+test-large: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m large -o faulthandler_timeout=0
 
 test-bi: $(VENV)/installed-test $(BI)/installed
 	SQLML_SUPERSET=$(abspath $(BI))/bin/superset $(BIN)/python -m pytest tests/bi
@@ -37,16 +44,19 @@ lint: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m benchmarks
 
+rivals: $(VENV)/installed-bench
+	$(BIN)/python -m benchmarks.rivals
+
 format: $(VENV)/installed-test
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Optional, with the help of npm: what is here is tested with, what is not is skipped.
+# Optional, with the help of npm, pip and apt: what is here is tested with, what is not is skipped.
 other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
 clean:
-	rm -rf $(VENV) $(BI) .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BI) .bench .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python

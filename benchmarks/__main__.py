@@ -1,6 +1,6 @@
 """Measures what is asked for, prints the table and writes it into the README.
 
-python -m benchmarks [scoring] [explaining] [training] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
+python -m benchmarks [scoring] [engine] [explaining] [training] [beyond_memory] [first_score] [latency] [postgres_training] [postgres_scoring] [wire] [--rounds N] [--no-write]
 """
 
 from __future__ import annotations
@@ -12,13 +12,27 @@ import re
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import explaining, latency, postgres_scoring, postgres_training, scoring, training, wire
+from benchmarks import (
+    beyond_memory,
+    engine,
+    explaining,
+    first_score,
+    latency,
+    postgres_scoring,
+    postgres_training,
+    scoring,
+    training,
+    wire,
+)
 from benchmarks.measure import Figure
 
 BENCHMARKS = {
     "scoring": scoring.measure,
+    "engine": engine.measure,
     "explaining": explaining.measure,
     "training": training.measure,
+    "beyond_memory": beyond_memory.measure,
+    "first_score": first_score.measure,
     "latency": latency.measure,
     "postgres_training": postgres_training.measure,
     "postgres_scoring": postgres_scoring.measure,

@@ -1,214 +1,147 @@
-"""The rivals: each takes a model and rows and gives back a call that scores them, ready to be measured, on one thread.
+"""Who takes part: every contestant makes itself ready for a task, on one thread, at its best settings.
 
-None in place of a call means that a contestant is not for batches of this size.
+Rows are as a contestant likes them best, ready in memory: row-major doubles, or floats where it takes no doubles, an Arrow table,
+column-major doubles for the kernel, a table in DuckDB for those that run there. ``prepare`` gives None for a size of batch that a
+contestant is not for.
 """
 
 from __future__ import annotations
 
 import ctypes
-import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-import duckdb
-import lightgbm
 import numpy as np
-import pyarrow as pa
 
-Run = Callable[[], Any] | None
+from benchmarks import libraries, sql_trees
+from benchmarks.contest import Ready, Task
+
+Prepare = Callable[[Task], Ready | None]
 
 
 @dataclass(frozen=True)
-class Data:
-    """A model of two classes and the rows to score."""
+class Contestant:
+    """``environment`` is one of ``benchmarks.environments``; ``distributions`` are those whose versions are told."""
 
-    booster: lightgbm.Booster
-    rows: np.ndarray[Any, Any]
-
-    @property
-    def wanted(self) -> np.ndarray[Any, Any]:
-        return self.booster.predict(self.rows[:1000], num_threads=1)
-
-    def agree(self, scores: Any, tolerance: float = 1e-5) -> None:
-        """Whoever is measured must have done the work."""
-        np.testing.assert_allclose(np.asarray(scores, float).reshape(-1)[:1000], self.wanted, rtol=0, atol=tolerance)
+    prepare: Prepare
+    distributions: tuple[str, ...]
+    environment: str = "rivals"
+    compiles: bool = False  # something that takes long and is kept
 
 
-def kernel(data: Data) -> Run:
-    from udfs.forest.nodes import build_forest_image
+def kernel(task: Task) -> Ready:
+    """The machine code that engines call, by its address: a block's features in memory, scores out."""
+    from sqlml.training.foreign import ImportOptions, model_of_text
+    from udfs.columns import BLOCK_ROWS
+    from udfs.scorer import STAGE_BITS, STAGE_PREDICTION, build_scorer, score_address
+
+    began = time.process_time()
+    scorer = build_scorer(model_of_text(task.text, ImportOptions()))
+    made_in = time.process_time() - began
+    if task.size > BLOCK_ROWS:
+        return _many(scorer, task, made_in)
+    memory = np.zeros(scorer.workspace_bytes() + 64, np.uint8)
+    block = memory[-memory.ctypes.data % 64 :]
+    count, width = task.rows.shape
+    row = 8 * BLOCK_ROWS
+    block[: width * row].view(np.float64).reshape(width, BLOCK_ROWS)[:, :count] = task.rows.T
+    at, outputs = scorer.matrix(STAGE_PREDICTION)
+    out = block[at : at + outputs * row].view(np.float64).reshape(outputs, BLOCK_ROWS)
+    assert scorer.reads_rows_in_place, "a transform stands before the forest"
+    call = ctypes.CFUNCTYPE(None, *[ctypes.c_int64] * 3)(score_address())
+    request, head = task.size << STAGE_BITS | STAGE_PREDICTION, scorer.address
+    address, step = int(block.ctypes.data), 8 * task.size
+
+    def run(k: int) -> Any:
+        call(head, address + step * k, request)
+
+    def scores(k: int) -> Any:
+        run(k)
+        return out[:, k * task.size : (k + 1) * task.size].T.copy()
+
+    return Ready(run, scores, made_in, keeps=scorer)
+
+
+def _many(scorer: Any, task: Task, made_in: float) -> Ready:
     from udfs.forest.objective import apply_objective
-    from udfs.forest.text import parse_lightgbm
     from udfs.forest.walk import raw_scores
 
-    image = build_forest_image(parse_lightgbm(data.booster.model_to_string()), data.rows.shape[1])
-    features, out = np.ascontiguousarray(data.rows.T), np.zeros((1, len(data.rows)))
+    image = scorer._forest  # noqa: SLF001 - what the engines' machine code gets
+    features = np.ascontiguousarray(task.rows.T)
+    out = np.zeros((scorer.outputs, task.size))
 
-    def run() -> Any:
-        raw_scores(image.ctypes.data, features, features.shape[1], out)
-        apply_objective(image.ctypes.data, out, features.shape[1])
-        return out[0]
+    def run(_: int) -> Any:
+        raw_scores(image.ctypes.data, features, task.size, out)
+        apply_objective(image.ctypes.data, out, task.size)
+        return out.T
 
-    assert (run()[:1000] == data.wanted).all()
-    return run
+    return Ready(run, None, made_in, keeps=scorer)
 
 
-def in_sql(data: Data) -> Run:
-    """A query, its parsing and planning included."""
+def query(task: Task) -> Ready:
+    """``SELECT sum(PREDICT_PROBA(m, *))`` on a table of DuckDB, its parsing and planning included."""
     import sqlml
 
     connection = sqlml.connect()
     connection.execute("SET threads = 1")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "model.txt"
-        path.write_text(data.booster.model_to_string(), encoding="utf-8")
-        connection.execute(f"IMPORT MODEL m FROM '{path}'")
-    _load(connection.engine_connection, data)
-    query = "SELECT sum(PREDICT_PROBA(m, *)) FROM points"
-    np.testing.assert_allclose(connection.execute(query).fetchall()[0][0], _total(data), rtol=1e-9)
-    return lambda: connection.execute(query).fetchall()
+    classes = [f"c{k}" for k in range(task.wanted.shape[1])] if task.wanted.ndim > 1 else []
+    options = f"OPTIONS (class_labels = {classes})" if classes else ""
+    connection.execute(f"IMPORT MODEL m FROM '{task.folder / 'model.txt'}' {options}")
+    sql_trees.load(connection.engine_connection, task)
+    calls = [f"PREDICT_PROBA(m, '{name}', *)" for name in classes] or ["PREDICT_PROBA(m, *)"]
+
+    def scores(_: int) -> Any:
+        return np.array(connection.execute(f"SELECT {', '.join(calls)} FROM points").fetchall())
+
+    return Ready(lambda _: connection.execute(f"SELECT sum({calls[0]}) FROM points").fetchall(), scores, batches=1)
 
 
-def _load(connection: Any, data: Data) -> None:
-    table = pa.table({f"Column_{k}": data.rows[:, k] for k in range(data.rows.shape[1])})  # seen by DuckDB by its name
-    connection.register("given", table)
-    connection.execute("CREATE OR REPLACE TABLE points AS SELECT * FROM given")
+def predict_numpy(task: Task) -> Ready:
+    return Ready(lambda k: task.booster.predict(task.batches[k], num_threads=1))
 
 
-def _total(data: Data) -> float:
-    """The sum of all scores; a million rows are ten thousand a hundred times."""
-    some = data.rows[:10_000]
-    return float(data.booster.predict(some, num_threads=1).sum()) * (len(data.rows) / len(some))
+def predict_arrow(task: Task) -> Ready:
+    import pyarrow as pa
+
+    names = [f"f{k}" for k in range(task.rows.shape[1])]
+    tables = [pa.table(list(np.ascontiguousarray(batch.T)), names=names) for batch in task.batches]
+    return Ready(lambda k: task.booster.predict(tables[k], num_threads=1))
 
 
-def numpy_rows(data: Data) -> Run:
-    return lambda: data.booster.predict(data.rows, num_threads=1)
-
-
-def arrow_table(data: Data) -> Run:
-    table = pa.table({f"Column_{k}": data.rows[:, k] for k in range(data.rows.shape[1])})
-    data.agree(data.booster.predict(table, num_threads=1), 0.0)
-    return lambda: data.booster.predict(table, num_threads=1)
-
-
-def single_row(data: Data) -> Run:
+def single_row_fast(task: Task) -> Ready | None:
     """The C API's fast path, called by ctypes with everything prepared."""
-    if len(data.rows) > 1:
+    import lightgbm
+
+    if task.size > 1:
         return None
     library = lightgbm.basic._LIB  # noqa: SLF001 - the package offers no other way to it
-    config, length, out = ctypes.c_void_p(), ctypes.c_int64(), np.zeros(1)
-    arguments = (data.booster._handle, 0, 0, -1, 1, data.rows.shape[1], b"num_threads=1", ctypes.byref(config))  # noqa: SLF001
+    config, length, out = ctypes.c_void_p(), ctypes.c_int64(), np.zeros(task.wanted[0].size)
+    handle = task.booster._handle  # noqa: SLF001
+    arguments = (handle, 0, 0, -1, 1, task.rows.shape[1], b"num_threads=1", ctypes.byref(config))
     assert library.LGBM_BoosterPredictForMatSingleRowFastInit(*arguments) == 0
-    row = ctypes.c_void_p(np.ascontiguousarray(data.rows).ctypes.data)
-    place = out.ctypes.data_as(ctypes.POINTER(ctypes.c_double))
+    rows = [ctypes.c_void_p(row.ctypes.data) for row in task.rows]
+    place, count = out.ctypes.data_as(ctypes.POINTER(ctypes.c_double)), ctypes.byref(length)
 
-    def run() -> Any:
-        library.LGBM_BoosterPredictForMatSingleRowFast(config, row, ctypes.byref(length), place)
+    def run(k: int) -> Any:
+        library.LGBM_BoosterPredictForMatSingleRowFast(config, rows[k], count, place)
         return out
 
-    data.agree(run(), 0.0)
-    return run
+    return Ready(run)
 
 
-def gtil(data: Data) -> Run:
-    import treelite
-
-    model = treelite.frontend.from_lightgbm(data.booster)
-    data.agree(treelite.gtil.predict(model, data.rows, nthread=1))
-    return lambda: treelite.gtil.predict(model, data.rows, nthread=1)
-
-
-@cache
-def _compiled(booster: lightgbm.Booster) -> Any:
-    import tl2cgen
-    import treelite
-
-    if booster.num_trees() > 100:
-        raise RuntimeError("its compilation takes minutes")
-    path = Path(tempfile.mkdtemp()) / "model.so"
-    parameters = {"parallel_comp": 4}
-    tl2cgen.export_lib(treelite.frontend.from_lightgbm(booster), toolchain="gcc", libpath=path, params=parameters)
-    return tl2cgen.Predictor(path, nthread=1)
-
-
-def tl2cgen_library(data: Data) -> Run:
-    import tl2cgen
-
-    predictor, matrix = _compiled(data.booster), tl2cgen.DMatrix(data.rows)
-    data.agree(predictor.predict(matrix))
-    return lambda: predictor.predict(matrix)
-
-
-def onnx_runtime(data: Data) -> Run:
-    import onnxruntime
-    from onnxmltools import convert_lightgbm
-    from onnxmltools.convert.common.data_types import FloatTensorType
-
-    kind = [("rows", FloatTensorType([None, data.rows.shape[1]]))]
-    model = convert_lightgbm(data.booster, initial_types=kind, zipmap=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, ["CPUExecutionProvider"])
-    given = {"rows": data.rows.astype(np.float32)}
-    name = session.get_outputs()[1].name
-    found = session.run([name], given)[0][:1000, 1]
-    assert np.mean(np.abs(found - data.wanted) < 1e-5) > 0.99, (
-        "a float is on the other side of a threshold more often than that"
-    )
-    return lambda: session.run([name], given)
-
-
-@cache
-def _boosted(trees: int, leaves: int, features: int) -> Any:
-    import xgboost
-
-    rows = np.random.default_rng(1).standard_normal((20_000, features))
-    score = np.tanh(rows[:, 0]) + np.sin(3 * rows[:, 1]) + 0.3 * rows[:, 2:].sum(axis=1)
-    parameters = {
-        "objective": "binary:logistic", "max_leaves": leaves, "max_depth": 0, "grow_policy": "lossguide", "tree_method": "hist",
-        "nthread": 1,
-    }  # fmt: skip
-    return xgboost.train(parameters, xgboost.DMatrix(rows, score > 0), trees)
-
-
-def xgboost_own(data: Data) -> Run:
-    leaves = max(int(count) for count in data.booster.trees_to_dataframe().groupby("tree_index").size()) // 2 + 1
-    model = _boosted(data.booster.num_trees(), leaves, data.rows.shape[1])
-    rows = data.rows.astype(np.float32)
-    return lambda: model.inplace_predict(rows)
-
-
-def plain_sql(data: Data) -> Run:
-    """The trees as CASE expressions, which any database runs."""
-    if data.booster.num_trees() > 100:
-        raise RuntimeError("the text of its expressions takes DuckDB minutes to plan")
-    connection = duckdb.connect()
-    connection.execute("SET threads = 1")
-    _load(connection, data)
-    trees = [_case(tree["tree_structure"]) for tree in data.booster.dump_model()["tree_info"]]
-    connection.execute(f"PREPARE score AS SELECT sum(1 / (1 + exp(-({' + '.join(trees)})))) FROM points")
-    np.testing.assert_allclose(connection.execute("EXECUTE score").fetchall()[0][0], _total(data), rtol=1e-9)
-    return lambda: connection.execute("EXECUTE score").fetchall()
-
-
-def _case(node: dict[str, Any]) -> str:
-    if "leaf_value" in node:
-        return f"({node['leaf_value']!r}::DOUBLE)"
-    test = f"Column_{node['split_feature']} <= {node['threshold']!r}::DOUBLE"
-    return f"CASE WHEN {test} THEN {_case(node['left_child'])} ELSE {_case(node['right_child'])} END"
-
-
-CONTESTANTS: dict[str, Callable[[Data], Run]] = {
-    "sqlml, the kernel": kernel,
-    "sqlml, a query in DuckDB": in_sql,
-    "LightGBM predict, numpy": numpy_rows,
-    "LightGBM predict, Arrow": arrow_table,
-    "LightGBM single_row_fast": single_row,
-    "treelite GTIL": gtil,
-    "tl2cgen, compiled by gcc": tl2cgen_library,
-    "ONNX Runtime": onnx_runtime,
-    "XGBoost inplace_predict": xgboost_own,
-    "plain SQL in DuckDB": plain_sql,
+CONTESTANTS: dict[str, Contestant] = {
+    "sqlml, the kernel": Contestant(kernel, ("numba", "llvmlite")),
+    "sqlml, a query in DuckDB": Contestant(query, ("duckdb",)),
+    "LightGBM predict, numpy": Contestant(predict_numpy, ("lightgbm",)),
+    "LightGBM predict, Arrow": Contestant(predict_arrow, ("lightgbm", "pyarrow")),
+    "LightGBM single_row_fast": Contestant(single_row_fast, ("lightgbm",)),
+    "treelite GTIL": Contestant(libraries.gtil, ("treelite",)),
+    "tl2cgen, compiled by gcc": Contestant(libraries.tl2cgen_library, ("tl2cgen", "treelite"), compiles=True),
+    "lleaves": Contestant(libraries.lleaves_library, ("lleaves", "llvmlite"), "lleaves", compiles=True),
+    "ONNX Runtime": Contestant(libraries.onnx_runtime, ("onnxruntime", "onnxmltools"), compiles=True),
+    "XGBoost inplace_predict": Contestant(libraries.xgboost_own, ("xgboost-cpu",), compiles=True),
+    "hummingbird, TorchScript": Contestant(libraries.hummingbird, ("hummingbird-ml", "torch"), "hummingbird"),
+    "plain SQL in DuckDB": Contestant(sql_trees.plain_sql, ("duckdb",)),
 }

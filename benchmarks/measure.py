@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -39,10 +39,11 @@ def take_turns(contestants: Mapping[str, Callable[[], Any]], rounds: int) -> dic
 
 @dataclass(frozen=True)
 class Cost:
-    """What one contestant needed: seconds, and bytes of memory at the peak over its idle process."""
+    """What one contestant needed: seconds, and bytes of memory at the peak over its idle process; perhaps what the seconds went for."""
 
     seconds: float
     bytes: int
+    phases: dict[str, float] = field(default_factory=dict)
 
 
 def in_child(module: str, *arguments: str) -> Cost:
@@ -57,7 +58,8 @@ def in_child(module: str, *arguments: str) -> Cost:
 def median_cost(module: str, *arguments: str, rounds: int) -> Cost:
     """The median seconds and the median peak of several processes."""
     costs = [in_child(module, *arguments) for _ in range(rounds)]
-    return Cost(statistics.median(c.seconds for c in costs), int(statistics.median(c.bytes for c in costs)))
+    phases = sorted(costs, key=lambda cost: cost.seconds)[len(costs) // 2].phases
+    return Cost(statistics.median(c.seconds for c in costs), int(statistics.median(c.bytes for c in costs)), phases)
 
 
 class Scale:
@@ -73,9 +75,9 @@ class Scale:
         self.seconds = time.perf_counter() - self._began
         self.bytes = memory("VmHWM") - self._idle
 
-    def print(self) -> None:
+    def print(self, phases: Mapping[str, float] | None = None) -> None:
         """The last line of a contestant's output."""
-        print(json.dumps({"seconds": self.seconds, "bytes": self.bytes}))
+        print(json.dumps({"seconds": self.seconds, "bytes": self.bytes, "phases": dict(phases or {})}))
 
 
 def memory(field: str) -> int:

@@ -1,33 +1,133 @@
-"""Pictures of figures as SVG text: horizontal bars on a logarithmic scale, the shortest is the best."""
+"""Pictures of figures as SVG text, for light and dark pages: bars and lines on logarithmic scales, the shortest and lowest is the best."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from html import escape
 
-ROW, LEFT, WIDTH = 26, 250, 420
-OURS, THEIRS = "#1f6f54", "#9aa5b1"
+ROW, LEFT, WIDTH = 24, 210, 430
+RIGHT, HEIGHT = 190, 400
+LABEL = 14
+STYLE = """<style>
+  svg { font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif } text { font-size: 13px }
+  .page { fill: #ffffff; stroke: #d0d7de } .text { fill: #1f2328 } .title { fill: #1f2328; font-weight: 600 }
+  .grid { stroke: #d8dee4 } .faint { fill: #59636e; font-size: 11px }
+  .ours { fill: #1a7f5a } .theirs { fill: #a8b3bf } .own { fill: none; stroke: #a8b3bf; stroke-dasharray: 3 2 }
+  .line { fill: none; stroke: #a8b3bf; stroke-width: 1.5 } .line.our { stroke: #1a7f5a; stroke-width: 3 }
+  @media (prefers-color-scheme: dark) {
+    .page { fill: #0d1117; stroke: #3d444d } .text, .title { fill: #f0f6fc } .grid { stroke: #2a313c } .faint { fill: #9198a1 }
+    .ours { fill: #3fb98a } .theirs { fill: #59636e } .own { stroke: #59636e } .line { stroke: #59636e } .line.our { stroke: #3fb98a }
+  }
+</style>"""
 
 
-def bars(title: str, values: Mapping[str, float]) -> str:
-    """One bar a name, of seconds; names that begin with sqlml are ours."""
-    ordered = sorted(values.items(), key=lambda item: item[1])
-    low = 10 ** math.floor(math.log10(ordered[0][1]))
-    span = math.log10(ordered[-1][1] / low)
-    height = 40 + ROW * len(ordered)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LEFT + WIDTH + 90}" height="{height}" font-family="sans-serif" font-size="13">',
-        f'<rect width="100%" height="100%" fill="white"/><text x="10" y="20" font-weight="bold">{escape(title)} (log scale)</text>',
+def time_text(value: float) -> str:
+    """A time a row, for people."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if value >= size:
+            return f"{value / size:.3g} {unit}"
+    return f"{value * 1e9:.3g} ns"
+
+
+def is_ours(name: str) -> bool:
+    return name.startswith("sqlml")
+
+
+def _frame(width: int, height: int, title: str) -> list[str]:
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img">',
+        f"<title>{escape(title)}</title>",
+        STYLE,
+        f'<rect class="page" x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="6"/>',
+        f'<text class="title" x="14" y="24">{escape(title)}</text>',
     ]
+
+
+def _text(kind: str, x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text class="{kind}" x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def bars(title: str, values: Mapping[str, float], other: frozenset[str] = frozenset()) -> str:
+    """One bar a name, of seconds a row; names in ``other`` are drawn as outlines."""
+    ordered = sorted(values.items(), key=lambda item: item[1])
+    low = math.floor(math.log10(ordered[0][1])) - 0.3
+    scale = WIDTH / (math.log10(ordered[-1][1]) - low)
+    bottom = 44 + ROW * len(ordered)
+    lines = _frame(LEFT + WIDTH + 100, bottom + 26, title)
+    for power in range(math.ceil(low), math.floor(math.log10(ordered[-1][1])) + 1):
+        x = LEFT + scale * (power - low)
+        lines.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="38" y2="{bottom}"/>')
+        lines.append(_text("faint", x, bottom + 14, time_text(10**power), "middle"))
     for number, (name, value) in enumerate(ordered):
-        y = 34 + ROW * number
-        length = WIDTH * math.log10(value / low) / span
-        text = f"{value * 1e6:.3g} µs" if value >= 1e-6 else f"{value * 1e9:.0f} ns"
-        colour = OURS if name.startswith("sqlml") else THEIRS
+        y, length = 42 + ROW * number, scale * (math.log10(value) - low)
+        kind = "ours" if is_ours(name) else "own" if name in other else "theirs"
         lines += [
-            f'<text x="{LEFT - 8}" y="{y + 15}" text-anchor="end">{escape(name)}</text>',
-            f'<rect x="{LEFT}" y="{y + 2}" width="{length:.1f}" height="{ROW - 8}" fill="{colour}"/>',
-            f'<text x="{LEFT + length + 6:.1f}" y="{y + 15}">{text}</text>',
+            _text("text", LEFT - 8, y + 14, name, "end"),
+            f'<rect class="{kind}" x="{LEFT}" y="{y + 2}" width="{length:.1f}" height="{ROW - 7}" rx="2"/>',
+            _text("text", LEFT + length + 6, y + 14, time_text(value)),
         ]
     return "\n".join([*lines, "</svg>\n"])
+
+
+def curves(title: str, values: Mapping[str, Mapping[int, float]]) -> str:
+    """One line a name: seconds a row by the size of the batch and its name."""
+    sizes = sorted({size for points in values.values() for size in points})
+    every = [value for points in values.values() for value in points.values()]
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
+    left, top, bottom = 70, 44, HEIGHT - 44
+    right = LEFT + WIDTH
+
+    def x(size: int) -> float:
+        return left + (right - left) * math.log10(size / sizes[0]) / math.log10(sizes[-1] / sizes[0])
+
+    def y(value: float) -> float:
+        return bottom - (bottom - top) * (math.log10(value) - low) / (high - low)
+
+    lines = _frame(right + RIGHT, HEIGHT, title)
+    for power in range(low, high + 1):
+        at = y(10.0**power)
+        lines.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>')
+        lines.append(_text("faint", left - 8, at + 4, time_text(10.0**power), "end"))
+    for size in sizes:
+        lines.append(_text("faint", x(size), bottom + 18, f"{size:,}", "middle"))
+    lines.append(_text("faint", (left + right) / 2, bottom + 34, "rows in a batch; time a row", "middle"))
+    for name, points in sorted(values.items(), key=lambda item: is_ours(item[0])):
+        path = " ".join(f"{x(size):.1f},{y(value):.1f}" for size, value in sorted(points.items()))
+        kind = "line our" if is_ours(name) else "line"
+        lines.append(f'<polyline class="{kind}" points="{path}"/>')
+        for size, value in points.items():
+            lines.append(
+                f'<circle class="{"ours" if is_ours(name) else "theirs"}" cx="{x(size):.1f}" cy="{y(value):.1f}" r="3"/>'
+            )
+    return "\n".join([*lines, *_labels(values, x, y), "</svg>\n"])
+
+
+def _labels(
+    values: Mapping[str, Mapping[int, float]], x: Callable[[int], float], y: Callable[[float], float]
+) -> list[str]:
+    """Names right of the last points of their lines; one of a line that ends early stands where it ends."""
+    lines, ends = [], []
+    for name, points in values.items():
+        start, at = x(max(points)), y(points[max(points)])
+        if start < LEFT + WIDTH:
+            lines.append(_text("faint", start + 7, at + 4, name))
+        else:
+            ends.append((at, name))
+    ends.sort()
+    places = moved_apart([at for at, _ in ends])
+    return lines + [
+        _text("text" if is_ours(name) else "faint", LEFT + WIDTH + 9, place + 4, name)
+        for place, (_, name) in zip(places, ends, strict=True)
+    ]
+
+
+def moved_apart(places: list[float]) -> list[float]:
+    """Sorted places, each pair at least a line's height apart, as near to where they were as that allows."""
+    for _ in range(200):
+        for k in range(len(places) - 1):
+            short = LABEL - (places[k + 1] - places[k])
+            if short > 0:
+                places[k] -= short / 2
+                places[k + 1] += short / 2
+    return places

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
+
+from sqlml.cli.postgres_programs import PostgresPrograms
+from sqlml.cli.private_cluster import PrivateCluster
 
 # The model is made once a session, the call prepared once (LightGBM's fast form for single rows).
 CTYPES_PER_ROW = """
@@ -30,86 +32,67 @@ return out.value
 $python$
 """
 
-SOURCE = r"""
-#include "postgres.h"
-#include "fmgr.h"
-#include "catalog/pg_type.h"
-#include "utils/array.h"
-#include "utils/builtins.h"
-PG_MODULE_MAGIC;
-typedef void *Handle;
-extern int LGBM_BoosterLoadModelFromString(const char *, int *, Handle *);
-extern int LGBM_BoosterPredictForMatSingleRow(Handle, const void *, int, int, int, int, int, int, const char *, int64 *, double *);
-extern int LGBM_BoosterPredictForMat(Handle, const void *, int, int32, int32, int, int, int, int, const char *, int64 *, double *);
-static Handle booster;
-PG_FUNCTION_INFO_V1(rival_load);
-Datum rival_load(PG_FUNCTION_ARGS) {
-    int iterations;
-    if (LGBM_BoosterLoadModelFromString(text_to_cstring(PG_GETARG_TEXT_PP(0)), &iterations, &booster)) elog(ERROR, "no model");
-    PG_RETURN_INT32(iterations);
-}
-PG_FUNCTION_INFO_V1(rival_row);
-Datum rival_row(PG_FUNCTION_ARGS) {
-    ArrayType *row = PG_GETARG_ARRAYTYPE_P(0);
-    int64 count; double out;
-    LGBM_BoosterPredictForMatSingleRow(booster, ARR_DATA_PTR(row), 0, ArrayGetNItems(ARR_NDIM(row), ARR_DIMS(row)), 1, 0, 0, -1, "num_threads=1", &count, &out);
-    PG_RETURN_FLOAT8(out);
-}
-PG_FUNCTION_INFO_V1(rival_batch);
-Datum rival_batch(PG_FUNCTION_ARGS) {
-    ArrayType *rows = PG_GETARG_ARRAYTYPE_P(0);
-    int columns = PG_GETARG_INT32(1), items = ArrayGetNItems(ARR_NDIM(rows), ARR_DIMS(rows));
-    int64 count; double total = 0, *out = palloc(sizeof(double) * (items / columns + 1));
-    LGBM_BoosterPredictForMat(booster, ARR_DATA_PTR(rows), 0, items / columns, columns, 1, 0, 0, -1, "num_threads=1", &count, out);
-    for (int64 i = 0; i < count; i++) total += out[i];
-    PG_RETURN_FLOAT8(total);
-}
+ROW, BATCH = "C function a row (PostgresML's)", "C function over array_agg (PostgresML's batch)"
+CHECKED = 1_000
+SOURCE = Path(__file__).with_name("postgres_rival.c")
+FUNCTIONS = """
+CREATE OR REPLACE FUNCTION rival_load(name text, model text) RETURNS int STRICT LANGUAGE c AS '{0}';
+CREATE OR REPLACE FUNCTION rival_predict(name text, features real[]) RETURNS real IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS '{0}';
+CREATE OR REPLACE FUNCTION rival_predict_batch(name text, features real[]) RETURNS SETOF real
+    IMMUTABLE STRICT PARALLEL SAFE LANGUAGE c AS '{0}';
 """
-BATCH = 1_000
 
 
-def c_per_row(connection: Any, model: str, shape: Any, rows: int) -> dict[str, str]:
-    """Queries by name, after the functions were compiled and have their model; none where that cannot be done here."""
-    library = _compiled(connection)
-    if library is None:
-        return {}
-    for name, given, kind in (("load", "text", "int"), ("row", "real[]", "float8"), ("batch", "real[], int", "float8")):
-        connection.execute(f"CREATE OR REPLACE FUNCTION rival_{name}({given}) RETURNS {kind} LANGUAGE c AS '{library}'")
-    connection.execute("SELECT rival_load(%s)", [model])
-    array = ", ".join(f"f{i}::real" for i in range(shape.columns))
-    numbered = f"(SELECT row_number() OVER () / {BATCH} AS b, ARRAY[{array}] AS x FROM points LIMIT {rows}) AS numbered"
-    unnested = f"(SELECT b, array_agg(v) AS x FROM {numbered}, unnest(x) AS v GROUP BY b) AS batches"
-    return {
-        "C function a row (PostgresML's)": f"SELECT sum(rival_row(ARRAY[{array}])) FROM (SELECT * FROM points LIMIT {rows}) AS p",
-        "C function a batch (PostgresML's)": f"SELECT sum(rival_batch(x, {shape.columns})) FROM {unnested}",
-    }
+class CompiledRival:
+    """PostgresML's shape, compiled for a server and loaded into a session of it."""
 
+    def __init__(self, cluster: PrivateCluster) -> None:
+        self.folder = cluster.directory / "rival"  # which the server's user reaches, and which goes with the cluster
+        self.missing = self._compile(cluster.programs)
 
-def _compiled(connection: Any) -> str | None:
-    """The path of the library, readable by the server, or None."""
-    import lightgbm
+    def _compile(self, programs: PostgresPrograms) -> str | None:
+        """Why there is no library; None when there is one."""
+        import lightgbm
 
-    compiler, major = shutil.which("gcc"), connection.info.server_version // 10_000
-    headers = next(
-        (p for p in Path("/usr/include/postgresql").glob(f"{major}/server") if (p / "fmgr.h").exists()), None
-    )
-    if compiler is None or headers is None:
+        asked = subprocess.run(
+            [programs.path("pg_config"), "--includedir-server"], capture_output=True, text=True, check=False
+        )
+        headers, compiler = Path(asked.stdout.strip() or "/nowhere"), shutil.which("cc")
+        if compiler is None or not (headers / "fmgr.h").exists():
+            return f"a C compiler and the server's headers (postgresql-server-dev-{programs.major})"
+        self.folder.mkdir(exist_ok=True)
+        self.folder.chmod(0o755)
+        engine = Path(shutil.copy(Path(lightgbm.__file__).parent / "lib" / "lib_lightgbm.so", self.folder))
+        options = ["-O2", "-shared", "-fPIC", f"-I{headers}", "-o", str(self._library), f"-Wl,-rpath,{self.folder}"]
+        subprocess.run([compiler, *options, str(SOURCE), str(engine)], check=True)
         return None
-    folder = Path(tempfile.mkdtemp(prefix="sqlml-rivals-"))
-    folder.chmod(0o755)
-    (folder / "rival.c").write_text(SOURCE, encoding="utf-8")
-    engine = Path(shutil.copy(lightgbm.libpath.find_lib_path()[0], folder / "lib_lightgbm.so"))
-    command = [
-        compiler,
-        "-O2",
-        "-shared",
-        "-fPIC",
-        f"-I{headers}",
-        "-o",
-        "rival.so",
-        "rival.c",
-        engine.name,
-        f"-Wl,-rpath,{folder}",
-    ]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return str(folder / "rival.so") if done.returncode == 0 else None
+
+    @property
+    def _library(self) -> Path:
+        return self.folder / "rival.so"
+
+    def queries(self, connection: Any, booster: Any, columns: int, rows: int) -> dict[str, str]:
+        """Queries that sum the scores of the table ``points``, by name: the session has the functions and the model by then."""
+        connection.execute(FUNCTIONS.format(self._library))
+        connection.execute("SELECT rival_load('m', %s)", [booster.model_to_string()])
+        row = "ARRAY[" + ", ".join(f"f{i}::real" for i in range(columns)) + "]"
+        points = f"(SELECT * FROM points LIMIT {rows}) AS points"
+        each, all_at_once = f"rival_predict('m', {row})", f"rival_predict_batch('m', array_agg({row}))"
+        for scores in (f"SELECT {each} FROM", f"SELECT {all_at_once} FROM"):
+            _demand_lightgbms(connection, booster, scores, columns)
+        return {
+            ROW: f"SELECT sum({each}) FROM {points}",
+            BATCH: f"SELECT sum(p) FROM (SELECT {all_at_once} AS p FROM {points}) AS scores",
+        }
+
+
+def _demand_lightgbms(connection: Any, booster: Any, scores: str, columns: int) -> None:
+    """A rival that is fast and wrong is none: its scores are to be LightGBM's, to the bit."""
+    import numpy as np
+
+    points = f"(SELECT * FROM points LIMIT {CHECKED}) AS points"
+    rows = connection.execute(f"SELECT {', '.join(f'f{i}' for i in range(columns))} FROM {points}").fetchall()
+    wanted = booster.predict(np.array(rows, np.float32)).astype(np.float32)
+    got = np.array(connection.execute(f"{scores} {points}").fetchall(), np.float32)[:, 0]
+    if not np.array_equal(got, wanted):
+        raise SystemExit(f"not LightGBM's scores: {scores}")

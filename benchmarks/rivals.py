@@ -1,138 +1,120 @@
-"""Tree scoring against the rivals at their best settings, on one thread: CPU time a row by the size of the batch.
+"""Tree scoring against the rivals at their best settings, on one thread: time a row by the size of the batch.
 
-python -m benchmarks.rivals [--quick]     writes benchmarks/README.md and its pictures; needs the extra ``rivals``
+python -m benchmarks.rivals [--quick] [--models NAME ...] [--contestants NAME ...] [--page]
 
-Every contestant gets rows as it likes them best, ready in memory: row-major doubles, or floats where it takes no doubles, an Arrow table,
-column-major doubles for the kernel, a table in DuckDB for those that run there. XGBoost predicts with a model of its own of the same size.
-All others must give LightGBM's scores, to 1e-5 where they compute in floats; sqlml's kernel must give them bit for bit.
+Every contestant runs in a process of its own (``benchmarks.contest``), in the environment that it needs, for a limited time: one that does not
+install, fails or does not come to an end leaves a line that says so. First everything is made that is made once a model, then all is
+measured, and kept in ``.bench/rivals.json``, so that a part can be measured again; in the end the page is written from there.
 """
 
 from __future__ import annotations
 
 import argparse
-import platform
+import json
+import os
+import subprocess
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 from typing import Any
 
-import lightgbm
-import numpy as np
-
-from benchmarks.contestants import CONTESTANTS, Data
-from benchmarks.explaining import synthetic
+from benchmarks.contestants import CONTESTANTS
+from benchmarks.environments import NotInstalledError, python_of
+from benchmarks.forests import BENCH, FORESTS, forest_folder
 from benchmarks.measure import seconds
-from benchmarks.pictures import bars
+from benchmarks.rivals_page import write_pages
 
-HERE = Path(__file__).parent
-README = HERE / "README.md"
-SIZES = (1, 100, 10_000, 1_000_000)
-MODELS = {(100, 31, 10): SIZES, (500, 63, 20): SIZES[:3]}  # a million rows of the larger model take LightGBM minutes
-PICTURED = 10_000
-PACKAGES = ("lightgbm", "treelite", "tl2cgen", "onnxruntime", "onnxmltools", "xgboost-cpu", "duckdb", "numba")
+RESULTS = BENCH / "rivals.json"
+SIZES, QUICK_SIZES = (1, 100, 10_000, 1_000_000), (1, 100, 10_000)
+PREPARING, MEASURING = 600, 90  # seconds that a contestant may take for a model
+Result = dict[str, Any]
 
 
-@dataclass
-class Line:
-    """A contestant's seconds a row by the size of the batch; None where it does not play, with the reason."""
-
-    name: str
-    seconds: dict[int, float | None]
-    note: str = ""
-
-
-def cpu_time(run: Callable[[], Any], least: float) -> float:
-    """The median CPU time of a call, all threads of the process included, over as many calls as fill ``least`` seconds."""
-    began = time.process_time()
-    run()
-    first = time.process_time() - began
-    if first > 1.0:  # long enough to need no warm-up
-        return first
-    times: list[float] = []
-    while sum(times) < least or len(times) < 3:
-        repeats = 1 if not times or times[0] > 1e-3 else 200
-        began = time.process_time()
-        for _ in range(repeats):
-            run()
-        times.append((time.process_time() - began) / repeats)
-        if sum(times) > 10 * least:
-            break
-    return median(times)
-
-
-def compare(
-    booster: lightgbm.Booster, rows: np.ndarray[Any, Any], sizes: tuple[int, ...], least: float
-) -> Iterator[Line]:
-    """One line a contestant; whoever cannot be imported or built is named with the reason."""
-    for name, prepare in CONTESTANTS.items():
-        line = Line(name, {})
-        for size in sizes:
-            data = Data(booster, np.tile(rows, (-(-size // len(rows)), 1))[:size])
-            try:
-                run = prepare(data)
-            except Exception as error:  # noqa: BLE001 - a rival that does not install or does not know a size is left out, and said to be
-                line.note = f"{type(error).__name__}: {error}".split("\n")[0][:100]
-                break
-            line.seconds[size] = None if run is None else cpu_time(run, least) / size
-        print(name, {size: value and seconds(value) for size, value in line.seconds.items()}, line.note, flush=True)
-        yield line
+def contest(name: str, folder: Path, sizes: tuple[int, ...], limit: float, **settings: float) -> Result:
+    """What a contestant's process said, as far as it came, and why it went no further."""
+    found: Result = {"sizes": {}}
+    options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
+    try:
+        python = python_of(CONTESTANTS[name].environment)
+    except (NotInstalledError, OSError, subprocess.CalledProcessError) as error:
+        return {**found, "failed": f"not installed: {error}"[:200]}
+    command = [
+        str(python),
+        "-m",
+        "benchmarks.contest",
+        name,
+        str(folder),
+        "--sizes",
+        ",".join(map(str, sizes)),
+        *options,
+    ]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(BENCH.parent)}
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=BENCH.parent) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            out, err = process.communicate()
+            found["failed"] = f"not done after {limit:.0f} s"
+    for line in out.splitlines():
+        said = json.loads(line) if line.startswith("{") else {}
+        found |= {key: said[key] for key in ("versions", "python") if key in said}
+        if "size" in said:
+            found["sizes"][str(said["size"])] = said
+    if process.returncode and "failed" not in found:
+        found["failed"] = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1].removeprefix(
+            "RuntimeError: "
+        )[:200]
+    return found
 
 
-def table(lines: list[Line], sizes: tuple[int, ...]) -> str:
-    """Markdown: microseconds or nanoseconds a row, the fastest of each size in bold."""
-    best = {s: min((v for line in lines if (v := line.seconds.get(s)) is not None), default=0.0) for s in sizes}
-    head = "| time a row, in batches of | " + " | ".join(f"{size:,}" for size in sizes) + " |"
-    rows = [head, "|---|" + "---:|" * len(sizes)]
-    for line in lines:
-        if line.note:
-            continue
-        cells = []
-        for size in sizes:
-            value = line.seconds.get(size)
-            text = "" if value is None else f"{value * 1e6:.3g} µs" if value >= 1e-6 else f"{value * 1e9:.0f} ns"
-            cells.append(f"**{text}**" if value is not None and value == best[size] else text)
-        rows.append(f"| {line.name} | {' | '.join(cells)} |")
-    return "\n".join(rows)
+def told(found: Result) -> str:
+    """A result in a line, for whoever watches."""
+    parts = [f"{size}: {seconds(said['cpu'])}" for size, said in found["sizes"].items() if "cpu" in said]
+    return ", ".join([*parts, *([f"FAILED {found['failed']}"] if "failed" in found else [])])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser("benchmarks.rivals")
-    parser.add_argument("--quick", action="store_true", help="fewer repetitions, and nothing is written")
-    quick = parser.parse_args().quick
-    parts = []
-    for (trees, leaves, features), sizes in MODELS.items():
-        name = f"{trees} trees x {leaves} leaves x {features} features"
-        print(name, flush=True)
-        booster, _ = synthetic(trees, leaves, features)
-        rows = np.random.default_rng(2).standard_normal((10_000, features))
-        lines = list(compare(booster, rows, sizes, 0.05 if quick else 0.2))
-        absent = "".join(f"\nNot measured: {line.name} ({line.note}).\n" for line in lines if line.note)
-        picture = f"rivals-{trees}x{leaves}x{features}.svg"
-        parts.append(f"## {name}\n\n{table(lines, sizes)}\n{absent}\n![{name}]({picture})\n")
-        if not quick:
-            values = {line.name: value for line in lines if (value := line.seconds.get(PICTURED)) is not None}
-            (HERE / picture).write_text(bars(f"{name}: time a row, batches of {PICTURED:,}", values), encoding="utf-8")
-    if quick:
-        print("\n".join(parts))
-        return
-    before, _, _ = README.read_text(encoding="utf-8").partition("<!-- rivals -->")
-    README.write_text(f"{before}<!-- rivals -->\n\n{machine()}\n\n{chr(10).join(parts)}", encoding="utf-8")
+    parser.add_argument("--quick", action="store_true", help="less time for each figure, no batches of a million")
+    parser.add_argument("--models", nargs="+", choices=FORESTS, default=list(FORESTS))
+    parser.add_argument("--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS))
+    parser.add_argument("--prepare", action="store_true", help="only make what is made once")
+    parser.add_argument("--page", action="store_true", help="only write the page again")
+    arguments = parser.parse_args()
+    if not arguments.page:
+        folders = {model: forest_folder(model) for model in arguments.models}
+        prepare(folders, arguments.contestants)
+    if not arguments.page and not arguments.prepare:
+        measure(folders, arguments.contestants, quick=arguments.quick)
+    if not arguments.prepare:
+        write_pages(json.loads(RESULTS.read_text(encoding="utf-8")))
 
 
-def machine() -> str:
-    """What it was measured on."""
-    from benchmarks.__main__ import processor
+def prepare(folders: dict[str, Path], names: list[str]) -> None:
+    """Compile and convert: what takes minutes once a model must not be in a measured time."""
+    for model, folder in folders.items():
+        for name in names:
+            done = folder / f"prepared-{list(CONTESTANTS).index(name)}"
+            if done.exists() or not CONTESTANTS[name].compiles:
+                continue
+            began = time.perf_counter()
+            found = contest(name, folder, (1,), PREPARING, least=0)
+            print(f"prepared {name} for {model} in {time.perf_counter() - began:.0f} s", told(found), flush=True)
+            done.touch()
 
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append(f"{name} {version(name)}")
-        except ImportError:
-            continue
-    return f"Measured on {processor()}, one thread, Python {platform.python_version()}, {', '.join(found)}."
+
+def measure(folders: dict[str, Path], names: list[str], *, quick: bool) -> None:
+    """Run all, keep each result as soon as it is there."""
+    kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+    for model, folder in folders.items():
+        print(f"\n{model}", flush=True)
+        for name in names:
+            sizes, least = (QUICK_SIZES, 0.05) if quick else (SIZES, 0.3)
+            found = contest(name, folder, sizes, MEASURING, least=least)
+            kept.setdefault(model, {})[name] = found
+            RESULTS.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+            print(f"{name}: {told(found)}", flush=True)
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ A test that asks for ``engine_name``, or for anything made of it (``door``, ``em
 marked ``duckdb_only("reason")`` or ``postgres_only("reason")``; what will one day, ``not_yet_on_postgres("reason")``, which fails
 when that day has come.
 
-``cluster`` is the installed version, ``each_cluster`` that one and every other version there is, ``cluster_of(16)`` a certain one.
-Each process of pytest-xdist has its own.
+``cluster`` is the installed version, or the one that SQLML_TEST_POSTGRES_MAJOR asks for; ``each_cluster`` is every version there
+is, ``cluster_of(16)`` a certain one. Each process of pytest-xdist has its own.
 """
 
 import os
@@ -211,16 +211,35 @@ def empty(address):
 
 
 @pytest.fixture(scope="session")
-def cluster():
+def cluster(request):
     """Where there is no Postgres the test is skipped, or fails if SQLML_TEST_POSTGRES=required, as it is in CI."""
+    if asked := os.environ.get("SQLML_TEST_POSTGRES_MAJOR"):
+        programs = programs_of(int(asked), request.getfixturevalue("other_programs"))
+    else:
+        programs = installed_programs()
+    with cluster_with(programs) as running:
+        yield running
+
+
+def installed_programs():
     try:
-        programs = find_postgres()
+        return find_postgres()
     except SqlmlError as error:
         if os.environ.get("SQLML_TEST_POSTGRES") == "required":
             raise
         pytest.skip(f"{error}. {error.hint}")
-    with PrivateCluster(programs=programs) as running:
-        yield running
+
+
+def cluster_with(programs):
+    """A cluster, and what its PL/Python needs where `make other-postgres` laid that beside the programs."""
+    packages = programs.bin.parent / "python"
+    return PrivateCluster(programs=programs, packages=packages if packages.exists() else None)
+
+
+@pytest.fixture(scope="session")
+def new_cluster(cluster):
+    """A function: another cluster of the same version, not yet started."""
+    return lambda: cluster_with(cluster.programs)
 
 
 @pytest.fixture(scope="session")
@@ -241,7 +260,7 @@ def cluster_of(cluster, other_programs):
 
     def start(major):
         if major not in running:
-            running[major] = PrivateCluster(programs=programs_of(major, other_programs))
+            running[major] = cluster_with(programs_of(major, other_programs))
         running[major].start()
         return running[major]
 

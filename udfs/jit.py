@@ -110,21 +110,32 @@ class Routine:
     @cached_property
     def address(self) -> int:
         """Where the machine code is; it stays there for the life of the process."""
-        cached = machine_code.is_cached(self.function.__code__.co_filename)
-        code = machine_code.read(self._file) if cached else None
+        source = self.function.__code__.co_filename
+        code = machine_code.read_shipped(self.name) if machine_code.is_ours(source) else None
+        return machine_code.load(self._cached(source) if code is None else code)
+
+    def _cached(self, source: str) -> bytes:
+        is_cached = machine_code.is_cached(source)
+        file = f"{self.name}.{machine_code.processor()}.o" if is_cached else ""
+        code = machine_code.read(file) if is_cached else None
         if code is None:
-            code, is_portable = _compiler().object_code(self.function, OPTIONS)
-            if cached and is_portable:
-                machine_code.write(self._file, code)
-        return machine_code.load(code)
+            code, is_portable = self.compile()
+            if is_cached and is_portable:
+                machine_code.write(file, code)
+        return code
+
+    def compile(self) -> tuple[bytes, bool]:
+        """An object file, and whether it means the same in another process."""
+        made: tuple[bytes, bool] = _compiler().object_code(self.function, OPTIONS)
+        return made
 
     @property
-    def _file(self) -> str:
+    def name(self) -> str:
+        """Of the function, with what it closes over."""
         function = self.function
         cells = [cell.cell_contents for cell in function.__closure__ or ()]
         variant = hashlib.sha256(repr(cells).encode()).hexdigest()[:12] if cells else "-"
-        name = f"{function.__module__}.{function.__qualname__}".replace("<locals>.", "")
-        return f"{name}.{variant}.{machine_code.processor()}.o"
+        return f"{function.__module__}.{function.__qualname__}.{variant}".replace("<locals>.", "")
 
 
 def routine(function: Callable[..., Any]) -> Routine:

@@ -1,8 +1,9 @@
 """Machine code in files: where it is kept and under which names, and how it comes into a process that loads no compiler.
 
-Code is cached on disk under a name made of everything it depends on: all source files of this package, numba, llvmlite, Python,
-the CPU, the function. A file's name is its identity: there is no index to merge, hence no race between processes.
-``SQLML_KERNEL_CACHE`` names another directory, or is ``off``.
+A package that was built as a wheel brings code for levels of x86-64 along (``udfs.ship``); it counts as long as the sources are
+those it was made from. What it lacks is compiled and cached on disk under a name made of everything it depends on: all source files
+of this package, numba, llvmlite, Python, the CPU, the function. A file's name is its identity: there is no index to merge, hence
+no race between processes. ``SQLML_KERNEL_CACHE`` names another directory, or is ``off``.
 """
 
 from __future__ import annotations
@@ -19,22 +20,59 @@ from typing import Any
 import llvmlite
 import llvmlite.binding as llvm
 
+from udfs.levels import best_level
+
 ENTRY = "sqlml_entry"  # the one function that an object file offers
+SHIPPED, STAMP = (
+    "shipped",
+    "stamp",
+)  # the folder of code that comes with the package, and the file in it that says for which sources
 
 _PACKAGE = Path(__file__).resolve().parent
 _LOADED: list[Any] = []  # engines own the code; it stays for the life of the process
 
 
 @cache
-def source_hash() -> str:
-    """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
+def _sources() -> bytes:
     digest = hashlib.sha256()
     for path in sorted(_PACKAGE.rglob("*.py")):
         digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
         digest.update(path.read_bytes())
-    digest.update(_numba_version())
-    digest.update(f"{llvmlite.__version__} {sys.version}".encode())
-    return digest.hexdigest()[:24]
+    return digest.digest()
+
+
+@cache
+def source_hash() -> str:
+    """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
+    compilers = _numba_version() + f"{llvmlite.__version__} {sys.version}".encode()
+    return hashlib.sha256(_sources() + compilers).hexdigest()[:24]
+
+
+def stamp() -> str:
+    """What shipped code is for: these sources, on this kind of system. Which compilers made it does not matter to what it does."""
+    return f"{_sources().hex()} {sys.platform} {llvm.get_default_triple().partition('-')[0]}"
+
+
+@cache
+def shipped_directory(package: Path = _PACKAGE) -> Path | None:
+    """Where the code is that came with the package, of the best level that the CPU has; None where none came, or sources have changed."""
+    folder = package / SHIPPED
+    try:
+        if (folder / STAMP).read_text(encoding="ascii") != stamp():
+            return None
+    except OSError:
+        return None
+    level = best_level(cpu_features())
+    return None if level is None else folder / level
+
+
+def read_shipped(name: str) -> bytes | None:
+    """The object file of a function that came with the package."""
+    directory = shipped_directory()
+    try:
+        return None if directory is None else (directory / f"{name}.o").read_bytes()
+    except OSError:
+        return None
 
 
 def _numba_version() -> bytes:
@@ -80,9 +118,14 @@ def cache_directory() -> str | None:
     return None
 
 
+def is_ours(source: str) -> bool:
+    """Whether a source file is one that the hash of sources vouches for: only of those is code kept."""
+    return Path(source).resolve().is_relative_to(_PACKAGE)
+
+
 def is_cached(source: str) -> bool:
-    """Whether code made from this source file is kept: only what the hash of sources vouches for is."""
-    return cache_directory() is not None and Path(source).resolve().is_relative_to(_PACKAGE)
+    """Whether code made from this source file is kept on disk."""
+    return is_ours(source) and cache_directory() is not None
 
 
 def read(name: str) -> bytes | None:

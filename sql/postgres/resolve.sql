@@ -6,33 +6,41 @@
 CREATE OR REPLACE FUNCTION sqlml._resolve_name(reference text, path name[], asking name) RETURNS text LANGUAGE plpgsql
 STABLE PARALLEL SAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
-    -- Names in quotes or plain ones, up to three with dots between; then a version or alias; then settings. No backslash: what
-    -- that means in a text is a setting of the caller's.
-    pieces text[] := regexp_match(
-        reference,
-        '^((?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(?:[.](?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)){0,2})'
-        '(?:@("(?:[^"]|"")+"|[^"?]+))?(?:[?].*)?$'
-    );
+    pieces text[];
     parts text[];
     wanted_name text;
-    mark text := pieces[2];
+    mark text;
     model record;
     number int;
     hash text;
     is_freed boolean;
 BEGIN
+    -- Compiling the expression below costs a new session more than looking the model up: a plain name has no need of it.
+    IF translate(reference, '_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789', '') = ''
+        AND ascii(reference) > ascii('9') THEN
+        pieces := ARRAY[reference, NULL];
+    ELSE
+        -- Names in quotes or plain ones, up to three with dots between; then a version or alias; then settings. No backslash: what
+        -- that means in a text is a setting of the caller's.
+        pieces := regexp_match(
+            reference,
+            '^((?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)(?:[.](?:"(?:[^"]|"")+"|[[:alpha:]_][[:alnum:]_$]*)){0,2})'
+            '(?:@("(?:[^"]|"")+"|[^"?]+))?(?:[?].*)?$'
+        );
+    END IF;
     IF pieces IS NULL THEN
         RAISE EXCEPTION '"%" is no name of a model', reference USING ERRCODE = '42704',
             HINT = 'Write churn, public.churn, public.churn@3 or public.churn@champion.';
     END IF;
+    mark := pieces[2];
     parts := parse_ident(pieces[1]);
     wanted_name := parts[cardinality(parts)];
     -- A database's name in front is the one under which a text was stored: a restored database may have another.
     IF cardinality(parts) > 1 THEN
         path := ARRAY[parts[cardinality(parts) - 1]::name];
     END IF;
-    SELECT m.model_id, m.model_name, m.default_version, v.artifact_hash, v.freed INTO model
-    FROM sqlml._models AS m LEFT JOIN sqlml._versions AS v ON v.model_id = m.model_id AND v.version = m.default_version
+    -- The version is another query: to plan a join costs a new session more than to plan two look-ups.
+    SELECT m.model_id, m.model_name, m.default_version INTO model FROM sqlml._models AS m
     WHERE (m.model_name = wanted_name OR m.model_key = lower(wanted_name)) AND m.last_version > 0
         AND m.schema_name = ANY (path)
     ORDER BY array_position(path, m.schema_name::name), m.model_name = wanted_name DESC LIMIT 1;
@@ -43,9 +51,6 @@ BEGIN
     IF NOT pg_has_role(asking, CURRENT_USER, 'USAGE') AND NOT sqlml._may_use(model.model_id, asking) THEN
         RAISE EXCEPTION 'permission denied for model "%"', model.model_name USING ERRCODE = '42501',
             HINT = 'Its owner can GRANT USAGE ON MODEL to you.';
-    END IF;
-    IF mark IS NULL AND NOT model.freed THEN
-        RETURN model.artifact_hash;
     END IF;
     IF mark IS NULL THEN
         number := model.default_version;

@@ -81,8 +81,11 @@ def _pairs(items: list[list[str]]) -> tuple[tuple[str, str], ...]:
     return tuple((name, kind) for name, kind in items)
 
 
-def version_values(model_id: str, number: int, version: NewVersion) -> list[Any]:
-    """A new version in the order of the columns of ``_versions``."""
+def version_values(model_id: str, number: int, version: NewVersion, storing: float) -> list[Any]:
+    """A new version in the order of the columns of ``_versions``; storing all else took as many seconds as it says."""
+    info = version.training_info
+    if "durations" in info:  # not of a model that was imported
+        info = {**info, "durations": {**info["durations"], "store": storing}}
     fingerprint = version.fingerprint
     return [
         model_id,
@@ -102,7 +105,7 @@ def version_values(model_id: str, number: int, version: NewVersion) -> list[Any]
         version.reproducible,
         now(),
         to_json(version.evaluation),
-        to_json(version.training_info),
+        to_json(info),
         to_json(version.notices),
         False,
     ]

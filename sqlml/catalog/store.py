@@ -7,6 +7,7 @@ changing one model at the same time one gets ConflictError and nothing is mixed.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -86,6 +87,7 @@ class Store(Lookup):
         Where recorded views use the bare name and the signature is another one, the old default stays: the record's
         ``model.default_version`` tells.
         """
+        began = time.monotonic()
         with self._layout.transaction():
             model = self.reserve(name)
             ((last,),) = self._engine.rows(
@@ -93,7 +95,8 @@ class Store(Lookup):
             )
             number = last + 1
             self._put_artifact(model.database, version)
-            self._insert_version(model, number, version)
+            self._insert_facts(model, number, version)
+            self._insert_version(model, number, version, began)
             current = self.default_version(model)
             blocked = self._dependents.blocking(model, version, current)
             becomes_default = current is None or (make_default and not blocked)
@@ -125,10 +128,12 @@ class Store(Lookup):
         table = self._layout.table(database, "artifacts")
         self._layout.write(f"UPDATE {table} SET revision = revision + 1 WHERE artifact_hash = ?", [artifact_hash])
 
-    def _insert_version(self, model: ModelRecord, number: int, version: NewVersion) -> None:
-        values = version_values(model.model_id, number, version)
+    def _insert_version(self, model: ModelRecord, number: int, version: NewVersion, began: float) -> None:
+        values = version_values(model.model_id, number, version, time.monotonic() - began)
         marks = ", ".join("?" * len(values))
         self._layout.write(f"INSERT INTO {self._table(model, '_versions')} VALUES ({marks})", values)
+
+    def _insert_facts(self, model: ModelRecord, number: int, version: NewVersion) -> None:
         if version.metrics:
             self._layout.write(
                 f"INSERT INTO {self._table(model, '_metrics')} SELECT ?::UUID, ?::INTEGER, unnest(?::VARCHAR[]), unnest(?::INTEGER[]), "

@@ -26,16 +26,19 @@ class PostgresPrograms:
     def path(self, program: str) -> str:
         return str(self.bin / program)
 
-    def plpython_reason(self) -> str | None:
-        """Why PL/Python of this installation cannot run this Python's packages; None when it can."""
+    def plpython_reason(self, minor: int | None = sys.version_info.minor) -> str | None:
+        """Why PL/Python of this installation cannot run packages for a Python 3.``minor``; None when it can.
+
+        Without a minor version, those of any: whoever asks has packages for the Python it is.
+        """
         library = self._plpython_library()
         if library is None:
             package = f"postgresql-plpython3-{self.major}"
             return f"PostgreSQL {self.major} has no plpython3u here; on Debian: apt install {package}"
         found = PYTHON_OF.search(library.read_bytes())
-        minor = int(found[1] or found[2]) if found else None
-        if minor != sys.version_info.minor:
-            return f"plpython3u runs Python 3.{minor or '?'}, the packages are for 3.{sys.version_info.minor}"
+        its = int(found[1] or found[2]) if found else None
+        if minor is not None and minor != its:
+            return f"plpython3u runs Python 3.{its or '?'}, the packages are for 3.{minor}"
         return None
 
     def _plpython_library(self) -> Path | None:

@@ -52,7 +52,8 @@ class PrivateCluster:
 
     Without a directory it lives in a temporary one that ``stop()`` removes; a given directory is kept, and what is in
     it is used again. ``template`` names a folder where fresh data directories are kept and copied from, as ``initdb``
-    takes longer than a copy. ``settings`` are added to postgresql.conf, ``environment`` to the server's environment.
+    takes longer than a copy. ``settings`` are added to postgresql.conf, ``environment`` to the server's environment. ``packages``
+    is a folder with what sqlml needs, for servers whose Python is another one than ours.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class PrivateCluster:
         settings: Mapping[str, str] | None = None,
         environment: Mapping[str, str] | None = None,
         template: Path | None = None,
+        packages: Path | None = None,
     ) -> None:
         self.programs = programs or find_postgres(major)
         self.settings = {**SETTINGS, **(settings or {})}
@@ -71,6 +73,7 @@ class PrivateCluster:
         self.port: int | None = None
         self._user: OsUser | None = user_for_server()
         self._template = template
+        self._packages = packages
         self._given = Path(directory).absolute() if directory else None
         self._directory: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -122,6 +125,7 @@ class PrivateCluster:
             programs=self.programs,
             settings={**self.settings, **(settings or {})},
             environment={"PYTHONPATH": self.environment.get("PYTHONPATH", self._python_path()), **self.environment},
+            packages=self._packages,
         )
         replica._make_directory()
         source = ["--dbname", self.dsn(), "--write-recovery-conf", "--checkpoint=fast", "--no-sync"]
@@ -179,7 +183,7 @@ class PrivateCluster:
 
     def plpython_reason(self) -> str | None:
         """Why PL/Python on this server cannot run sqlml; None when it can."""
-        return self.programs.plpython_reason()
+        return self.programs.plpython_reason(None) if self._packages else self.programs.plpython_reason()
 
     # Making the directory
 
@@ -350,7 +354,7 @@ class PrivateCluster:
     def _python_path(self) -> str:
         if "PYTHONPATH" in self.environment or self.plpython_reason():
             return ""
-        return os.pathsep.join(map(str, python_path(self._user, self.directory / "packages")))
+        return os.pathsep.join(map(str, python_path(self._user, self.directory / "packages", self._packages)))
 
 
 def _free_port() -> int:

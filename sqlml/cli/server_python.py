@@ -22,22 +22,25 @@ NEEDED = ("duckdb", "lightgbm", "numba", "numpy", "pyarrow", "sqlglot", "sqlglot
 OURS = ("sqlml", "udfs", "sql")
 
 
-def python_path(user: OsUser | None, copies: Path) -> list[Path]:
-    """The folders to put on the server's PYTHONPATH; ``copies`` is made where they cannot be read as they stand."""
+def python_path(user: OsUser | None, copies: Path, packages: Path | None = None) -> list[Path]:
+    """The folders to put on the server's PYTHONPATH; ``copies`` is made where they cannot be read as they stand.
+
+    ``packages`` has what is needed, readable, where the server's Python is another one than ours.
+    """
     checkout = Path(sqlml.__file__).parent.parent
-    distributions = _needed_distributions()
-    packages = dict.fromkeys(Path(str(found.locate_file(""))) for found in distributions)
+    distributions = [] if packages else needed_distributions()
+    theirs = [packages] if packages else [Path(str(found.locate_file(""))) for found in distributions]
     if can_read(user, *(folder / "sqlml" / "__init__.py" for folder in [checkout]), *_samples(distributions)):
-        return list(dict.fromkeys([checkout, *packages]))
+        return list(dict.fromkeys([checkout, *theirs]))
     if not copies.exists():
         copies.mkdir(mode=0o755, parents=True)
         _copy_ours(checkout, copies)
         for found in distributions:
             _copy_distribution(found, copies)
-    return [copies]
+    return [copies, packages] if packages else [copies]
 
 
-def _needed_distributions() -> list[Distribution]:
+def needed_distributions() -> list[Distribution]:
     """The distributions in NEEDED and what they require, extras left aside."""
     found: dict[str, Distribution] = {}
     pending = list(NEEDED)

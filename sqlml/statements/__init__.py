@@ -8,16 +8,33 @@ from typing import TYPE_CHECKING, Any
 from sqlml.errors import NotSupportedYetError
 from sqlml.language import statements as s
 from sqlml.statements.alter import alter_model, drop_model
-from sqlml.statements.create import create_model
 from sqlml.statements.grant import grant_model
 from sqlml.statements.show import describe_model, show_create_model, show_model_versions, show_models
-from sqlml.statements.transfer import export_model, import_model
 
 if TYPE_CHECKING:
     from sqlml.results import LocalResult
     from sqlml.session import Session
 
 Handler = Callable[["Session", Any, str], "LocalResult"]
+
+
+# What trains or reads files is loaded when it is wanted: most processes only score.
+def _create(session: Session, statement: s.CreateModel, text: str) -> LocalResult:
+    from sqlml.statements.create import create_model  # noqa: PLC0415
+
+    return create_model(session, statement, text)
+
+
+def _export(session: Session, statement: s.ExportModel, text: str) -> LocalResult:
+    from sqlml.statements.transfer import export_model  # noqa: PLC0415
+
+    return export_model(session, statement, text)
+
+
+def _import(session: Session, statement: s.ImportModel, text: str) -> LocalResult:
+    from sqlml.statements.transfer import import_model  # noqa: PLC0415
+
+    return import_model(session, statement, text)
 
 
 def _later(session: Session, statement: s.LaterStatement | s.RefreshModel, text: str) -> LocalResult:
@@ -30,7 +47,7 @@ def _later(session: Session, statement: s.LaterStatement | s.RefreshModel, text:
 
 
 HANDLERS: dict[type, Handler] = {
-    s.CreateModel: create_model,
+    s.CreateModel: _create,
     s.DropModel: drop_model,
     s.AlterModel: alter_model,
     s.RefreshModel: _later,
@@ -38,8 +55,8 @@ HANDLERS: dict[type, Handler] = {
     s.DescribeModel: describe_model,
     s.ShowCreateModel: show_create_model,
     s.ShowModelVersions: show_model_versions,
-    s.ExportModel: export_model,
-    s.ImportModel: import_model,
+    s.ExportModel: _export,
+    s.ImportModel: _import,
     s.GrantModel: grant_model,
     s.LaterStatement: _later,
 }

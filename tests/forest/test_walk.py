@@ -59,7 +59,9 @@ def test_takes_the_coded_walk_unless_no_tree_splits(kinds, trained):
         assert is_coded == (max(leaves) > 1), kind
 
 
-@pytest.mark.parametrize("count", [0, 1, 2, 7, 8, 31, 32, 33, 63, 64, 65, 129, 511, 512, 513, 1025, 2048])
+@pytest.mark.parametrize(
+    "count", [0, 1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 128, 129, 256, 257, 511, 512, 513, 1025, 2048]
+)
 @pytest.mark.parametrize("kind", ["categories", "multiclass", "many thresholds", "400 leaves"])
 def test_any_number_of_rows(kind, trained, hard_rows, count):
     booster, _ = trained(kind)
@@ -68,6 +70,19 @@ def test_any_number_of_rows(kind, trained, hard_rows, count):
     wanted = of_lightgbm(booster, hard_rows(kind), raw_score=True)[:, :count]
     raw, _ = scored(forest, rows)
     assert same_bits(raw, np.ascontiguousarray(wanted))
+
+
+def test_few_rows(kind, trained, hard_rows):
+    """Up to eight rows take another way: each goes down eight trees at a time."""
+    booster, _ = trained(kind)
+    rows = hard_rows(kind)[::19]
+    forest = parse_lightgbm(booster.model_to_string())
+    wanted = of_lightgbm(booster, rows, raw_score=True)
+    start = 0
+    for count in [1, 2, 3, 4, 5, 6, 7, 8] * 5:
+        raw, _ = scored(forest, rows[start : start + count])
+        assert same_bits(raw, np.ascontiguousarray(wanted[:, start : start + count]))
+        start += count
 
 
 @pytest.mark.parametrize(
@@ -176,6 +191,9 @@ def test_large_forests(name):
     for allow_coded in (True, False):
         raw, _ = scored(forest, rows, allow_coded=allow_coded)
         assert same_bits(raw, wanted)
+    for start in range(0, len(rows), 75):
+        raw, _ = scored(forest, rows[start : start + 5])
+        assert same_bits(raw, np.ascontiguousarray(wanted[:, start : start + 5]))
     assert same_bits(
         raw_scores_reference(forest, np.ascontiguousarray(rows[::29].T)), np.ascontiguousarray(wanted[:, ::29])
     )

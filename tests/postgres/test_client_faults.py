@@ -11,7 +11,6 @@ import psycopg
 import pytest
 
 import sqlml
-from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.errors import EngineError
 from udfs.artifact import read_artifact
 
@@ -23,9 +22,9 @@ GONE = ("57P01", "57P02", "57P03", "08006")  # terminated, crashed, starting up,
 
 
 @pytest.fixture(scope="module")
-def frail(cluster):
+def frail(new_cluster):
     """A server of this module's own, which its tests bring down."""
-    with PrivateCluster(programs=cluster.programs) as running:
+    with new_cluster() as running:
         yield running
 
 

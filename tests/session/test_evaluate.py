@@ -184,7 +184,7 @@ def test_training_info_says_where_the_time_went(con):
     rows = con.execute(
         "SELECT phase, duration_ms FROM ML.TRAINING_INFO(MODEL churned) WHERE iteration IS NULL"
     ).fetchall()
-    assert [phase for phase, _ in rows] == ["reading", "learning", "binning", "training", "evaluation"]
+    assert [phase for phase, _ in rows] == ["reading", "learning", "binning", "training", "evaluation", "store"]
     assert all(duration >= 0 for _, duration in rows)
     assert sum(duration for _, duration in rows) > 0
 

@@ -161,6 +161,14 @@ def test_a_table_four_times_the_limit_trains(tmp_path):
     keeps_to_the_budget(200, 500_000, 200 << 20, str(tmp_path / "large.duckdb"))
 
 
+@pytest.mark.large
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="peak memory is read from Linux's /proc")
+@pytest.mark.parametrize("kind", ["table", "query"])
+def test_four_gigabytes_train_within_a_limit_of_one(tmp_path, kind):
+    """Both limits are 1 GB: the engine's and the training's. A table is read again; rows in no order are sorted and spooled."""
+    keeps_to_the_budget(250, 2_000_000, 1 << 30, str(tmp_path / "large.duckdb") if kind == "table" else ":memory:")
+
+
 def keeps_to_the_budget(columns, rows, limit, database):
     arguments = [*(str(number) for number in (columns, rows, limit)), database]
     run = subprocess.run(

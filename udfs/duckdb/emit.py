@@ -195,7 +195,7 @@ def copy_text(source, length, vector, slot):
     return place[0]
 
 
-_EMITTERS = {
+EMITTERS = {
     "last": _emit_last,
     "one": _emit_one,
     "list": _emit_list,
@@ -209,4 +209,4 @@ _EMITTERS = {
 @cache
 def emitter_address(name: str) -> int:
     """The machine code of an emitter, compiled or read from the cache at its first use."""
-    return machine_code(_EMITTERS[name])
+    return machine_code(EMITTERS[name])

@@ -203,7 +203,7 @@ def _fill_uuid(column, start, n):
             place += 1
 
 
-_FILLERS: dict[str, Any] = {
+FILLERS: dict[str, Any] = {
     "null": _fill_null,
     "boolean": _number(np.uint8),
     "int8": _number(np.int8),
@@ -234,4 +234,4 @@ _FILLERS: dict[str, Any] = {
 @cache
 def filler_address(name: str) -> int:
     """The machine code of a filler, compiled or read from the cache at its first use."""
-    return routine(_FILLERS[name]).address
+    return routine(FILLERS[name]).address

@@ -134,7 +134,8 @@ def view_columns(plan, state):
     return status
 
 
-def _run(info, plan, state, error):
+def run(info, plan, state, error):
+    """Score a batch of DuckDB's: what a plan's first word points to."""
     words = view(plan, np.int64, _ANY)
     if state == 0:
         fail(error, words[FAILURE])
@@ -198,7 +199,7 @@ def machine_code(function: Any) -> int:
 @cache
 def run_address() -> int:
     """What a plan's first word points to."""
-    return machine_code(_run)
+    return machine_code(run)
 
 
 def text_constant(text: str) -> int:

@@ -18,7 +18,7 @@ import numpy as np
 from udfs.forest.cuts import best_buckets, best_keys, search_tree
 from udfs.forest.lanes import BLOCK
 from udfs.forest.ranks import KEY_TABLE, NEAR_ZERO
-from udfs.forest.vectors import HAS_PERMUTES
+from udfs.forest.vectors import EIGHT, HAS_PERMUTES
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +37,7 @@ MAX_MEMBERSHIPS = 1 << 27
 # Ways to treat missing values: none (NaN is 0), zero or NaN goes left / right, NaN goes left / right.
 ORDINARY, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, CATEGORY = range(6)
 NODE = np.dtype([("column", "<u4"), ("threshold", "u1"), ("first", "u1"), ("middle", "u1"), ("high", "u1")])
-TREE_WORDS = 6  # nodes (offset), count, planes (offset), leaf capacity (0: a deep tree), first set, sets
+TREE_WORDS = 8  # nodes (offset), count, planes (offset), leaf capacity (0: a deep tree), first set, sets, ways (offset), values (offset)
 SET_WORDS = 4  # class column, table (offset), number within the tree, 0
 TABLE_BYTES = 256  # of a set: a bit for every class
 
@@ -59,10 +59,11 @@ class Shape:
 
 @dataclass
 class Sections:
-    """What the coded walk reads: arrays for the image, in the order of the head's words, and two counts for it."""
+    """What the coded walk reads: arrays for the image, in the order of the head's words, and three counts for it."""
 
     columns: int
     most_sets: int
+    sets: int
     arrays: list[npt.NDArray[Any]]
 
 
@@ -109,7 +110,7 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
     column = np.zeros(len(feature), np.int64)
     code = np.zeros(len(feature), np.int64)
     table = np.zeros((len(feature), SET_WORDS), np.int64)
-    for number in np.unique(feature).tolist():
+    for number in distinct(feature)[0].tolist():
         numeric = np.flatnonzero((feature == number) & (mode != CATEGORY))
         if len(numeric):
             column[numeric], code[numeric] = coder.add_numeric(number, cuts[numeric], mode[numeric])
@@ -120,6 +121,16 @@ def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | Non
                 return None
             table[sets] = entries
     return _assemble(shape, coder, mode == CATEGORY, column, code, table, values)
+
+
+def distinct(values: npt.NDArray[Any]) -> tuple[npt.NDArray[Any], Ints]:
+    """The different values, sorted, and the place of each value among them: ``np.unique`` without ``numpy.ma``, which it imports."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    is_new = np.concatenate((np.ones(1, np.bool_), ordered[1:] != ordered[:-1]))
+    places = np.empty(len(values), np.int64)
+    places[order] = np.cumsum(is_new) - 1
+    return ordered[is_new], places
 
 
 def modes(decision: npt.NDArray[np.int32]) -> Ints:
@@ -169,12 +180,12 @@ class Coder:
 
     def add_numeric(self, feature: int, cuts: npt.NDArray[np.float64], mode: Ints) -> tuple[Ints, Ints]:
         """The column and the threshold's code of every numeric node of a feature."""
-        unique, index = np.unique(cuts, return_inverse=True)
+        unique, index = distinct(cuts)
         chunk = index // CUTS
-        pairs, which = np.unique(np.column_stack((mode, chunk)), axis=0, return_inverse=True)
+        pairs, which = distinct(mode << 32 | chunk)
         first = len(self.columns)
         mapping = best_keys(unique)
-        for kind, number in pairs.tolist():
+        for kind, number in ((pair >> 32, pair & 0xFFFFFFFF) for pair in pairs.tolist()):
             missing = 0 if kind == ORDINARY else 1 if kind in {ZERO_LEFT, ZERO_RIGHT} else 2
             table, levels = search_tree(mapping.keys[number * CUTS : (number + 1) * CUTS])
             self.columns.append([number * CUTS, missing, 255 if kind in {ZERO_RIGHT, NAN_RIGHT} else 0, levels])
@@ -185,7 +196,7 @@ class Coder:
         self.features.append(record)
         self.starts.append(buckets.starts)
         self.cuts.append(np.concatenate((unique, np.full(2 * max(buckets.step, 1), np.inf))))
-        return first + which.reshape(-1), index.reshape(-1) - chunk * CUTS
+        return first + which, index.reshape(-1) - chunk * CUTS
 
     def add_categorical(self, feature: int, start: Any, length: Any, words: npt.NDArray[np.uint32]) -> Ints | None:
         """The set record of every categorical node of a feature, without the number within its tree."""
@@ -223,27 +234,17 @@ def _assemble(
         return None
     first_set = np.concatenate(([0], np.cumsum(per_tree)))
     sets[set_nodes, 2] = np.arange(len(set_nodes)) - first_set[shape.tree[set_nodes]]
-    column = np.where(is_set, len(coder.columns) + sets[:, 2], column)
-    is_deep = shape.leaves > MAX_LEAVES
-    # A tree of one leaf has one node that moves no row; a deep tree has places for leaves as well.
-    counts = np.where(is_deep, 2 * shape.leaves - 1, np.maximum(shape.leaves - 1, 1))
-    start = np.concatenate(([0], np.cumsum(counts)))
-    nodes = np.zeros(int(start[-1]), NODE)
-    nodes["threshold"] = 255
-    at = start[shape.tree] + shape.place
-    nodes["column"][at], nodes["threshold"][at] = column * BLOCK, code
-    nodes["first"][at], nodes["middle"][at] = shape.first, shape.middle
-    planes, planes_start, capacity = _leaf_planes(shape, values, is_deep)
-    for tree in np.flatnonzero(is_deep):
-        part = slice(start[tree], start[tree + 1])
-        first = planes_start[tree]
-        room = planes[first : first + 8 * int(counts[tree])].view(np.float64)
-        nodes[part] = _deep_nodes(shape, int(tree), column * BLOCK, code, values, room)
-    trees = np.column_stack((start[:-1] * 8, counts, planes_start[:-1], capacity, first_set[:-1], per_tree))
+    # Where a few rows are walked, the sets of all trees have columns of their own, and columns are of eight rows.
+    own = np.zeros(len(column), np.int64)
+    own[set_nodes] = np.arange(len(set_nodes))
+    few = _Splits(np.where(is_set, len(coder.columns) + own, column) * EIGHT, code)
+    many = _Splits(np.where(is_set, len(coder.columns) + sets[:, 2], column) * BLOCK, code)
+    trees, nodes, planes = _trees(shape, many, few, values)
+    trees[:, 4], trees[:, 5] = first_set[:-1], per_tree
     arrays: list[npt.NDArray[Any]] = [
         np.array(coder.features, np.int64),
         np.array(coder.columns, np.int64),
-        trees.astype(np.int64),
+        trees,
         nodes,
         planes,
         sets[set_nodes],
@@ -253,15 +254,53 @@ def _assemble(
         np.concatenate([np.zeros(0, np.uint8), *coder.tables]),
         np.concatenate(coder.keys),
     ]
-    return Sections(len(coder.columns), int(per_tree.max()), arrays)
+    return Sections(len(coder.columns), int(per_tree.max()), len(set_nodes), arrays)
+
+
+@dataclass
+class _Splits:
+    """Of every node the offset of its column and the code of its threshold."""
+
+    column: Ints
+    code: Ints
+
+
+def _trees(
+    shape: Shape, many: _Splits, few: _Splits, values: npt.NDArray[np.float64]
+) -> tuple[Ints, npt.NDArray[Any], npt.NDArray[np.uint8]]:
+    """The trees' records without their sets, their nodes and the values of their leaves: for many rows, then for few."""
+    is_deep = shape.leaves > MAX_LEAVES
+    shallow = ~is_deep[shape.tree]
+    # A tree of one leaf has one node that moves no row.
+    counts = np.where(is_deep, 0, np.maximum(shape.leaves - 1, 1))
+    start = np.concatenate(([0], np.cumsum(counts)))
+    nodes = np.zeros(int(start[-1]), NODE)
+    nodes["threshold"] = 255
+    at = (start[shape.tree] + shape.place)[shallow]
+    nodes["column"][at], nodes["threshold"][at] = many.column[shallow], many.code[shallow]
+    nodes["first"][at], nodes["middle"][at] = shape.first[shallow], shape.middle[shallow]
+    planes, plane_at, capacity = _leaf_planes(shape, values, is_deep)
+    deep = _ways(shape, np.flatnonzero(is_deep), many, values)
+    ways = _ways(shape, np.arange(len(shape.leaves)), few, values)
+    deep.move(len(nodes), len(planes))
+    ways.move(len(nodes) + len(deep.nodes), len(planes) + deep.values.nbytes)
+    trees = np.zeros((len(shape.leaves), TREE_WORDS), np.int64)
+    trees[:, 0], trees[:, 1], trees[:, 2], trees[:, 3] = start[:-1] * 8, counts, plane_at[:-1], capacity
+    trees[is_deep, 0], trees[is_deep, 2] = deep.node_at, deep.value_at
+    trees[:, 6], trees[:, 7] = ways.node_at, ways.value_at
+    return (
+        trees,
+        np.concatenate((nodes, deep.nodes, ways.nodes)),
+        np.concatenate((planes, deep.values.view(np.uint8), ways.values.view(np.uint8))),
+    )
 
 
 def _leaf_planes(
     shape: Shape, values: npt.NDArray[np.float64], is_deep: npt.NDArray[np.bool_]
 ) -> tuple[npt.NDArray[np.uint8], Ints, Ints]:
-    """Room for the leaf values of every tree and, but for deep trees, the values: byte by byte for permutes, else as they are."""
+    """The leaf values of every tree that is not deep: byte by byte for permutes, else as they are."""
     capacity = np.select([is_deep, shape.leaves <= 64, shape.leaves <= 128], [0, 64, 128], 256)
-    start = np.concatenate(([0], np.cumsum(np.where(is_deep, 2 * shape.leaves + 6 & ~7, capacity) * 8)))
+    start = np.concatenate(([0], np.cumsum(capacity * 8)))
     planes = np.zeros(int(start[-1]), np.uint8)
     owner = np.repeat(np.arange(len(shape.leaves)), shape.leaves)
     shallow = ~is_deep[owner]
@@ -273,24 +312,43 @@ def _leaf_planes(
     return planes, start, capacity
 
 
-def _deep_nodes(
-    shape: Shape, tree: int, column: Ints, code: Ints, values: npt.NDArray[np.float64], room: npt.NDArray[np.float64]
-) -> npt.NDArray[Any]:
-    """A large tree level by level, siblings side by side: column, threshold, place of the left child (in the bytes that other
-    trees use for leaves). Leaves stay where they are; their values go to the same places of ``room``.
+@dataclass
+class _Ways:
+    """Trees to be walked node by node: their nodes and, at the same places, the values of their leaves."""
+
+    nodes: npt.NDArray[Any]
+    values: npt.NDArray[np.float64]
+    node_at: Ints  # offset of a tree's first node
+    value_at: Ints
+
+    def move(self, nodes: int, size: int) -> None:
+        """Put so many nodes and so many bytes of values before these."""
+        self.node_at = self.node_at + 8 * nodes
+        self.value_at = self.value_at + size
+
+
+def _ways(shape: Shape, trees: Ints, splits: _Splits, values: npt.NDArray[np.float64]) -> _Ways:
+    """Trees level by level, siblings side by side: column, threshold, place of the left child (in the bytes that nodes in
+    preorder use for leaves). Leaves stay where they are.
     """
-    nodes = np.zeros(2 * int(shape.leaves[tree]) - 1, NODE)
-    left = np.arange(len(nodes))
+    counts = 2 * shape.leaves[trees] - 1
+    start = np.concatenate(([0], np.cumsum(counts)))
+    nodes, found = np.zeros(int(start[-1]), NODE), np.zeros(int(start[-1]))
     nodes["threshold"] = 255
-    level, places, used = shape.roots[tree : tree + 1], np.zeros(1, np.int64), 1
+    left = np.arange(len(nodes)) - np.repeat(start[:-1], counts)
+    level, owner, places = shape.roots[trees], np.arange(len(trees)), np.zeros(len(trees), np.int64)
+    used = np.ones(len(trees), np.int64)
     while len(level):
-        is_leaf = level < 0
-        room[places[is_leaf]] = values[~level[is_leaf]]
-        inner, at = level[~is_leaf], places[~is_leaf]
-        nodes["column"][at], nodes["threshold"][at] = column[inner], code[inner]
-        left[at] = used + 2 * np.arange(len(inner))
+        at, is_leaf = start[owner] + places, level < 0
+        found[at[is_leaf]] = values[~level[is_leaf]]
+        inner, at, owner = level[~is_leaf], at[~is_leaf], owner[~is_leaf]
+        nodes["column"][at], nodes["threshold"][at] = splits.column[inner], splits.code[inner]
+        more = np.bincount(owner, minlength=len(trees))
+        number = np.arange(len(owner)) - (np.cumsum(more) - more)[owner]  # among its tree's nodes of this level
+        left[at] = used[owner] + 2 * number
+        used += 2 * more
         level = np.column_stack((shape.left[inner], shape.right[inner])).reshape(-1)
-        places = used + np.arange(len(level))
-        used += len(level)
+        places = np.column_stack((left[at], left[at] + 1)).reshape(-1)
+        owner = np.repeat(owner, 2)
     nodes["first"], nodes["middle"], nodes["high"] = left & 255, left >> 8 & 255, left >> 16
-    return nodes
+    return _Ways(nodes, found, start[:-1] * 8, start[:-1] * 8)

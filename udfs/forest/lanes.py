@@ -33,7 +33,6 @@ from udfs.jit import cgutils, intrinsic, types
 
 GROUPS = 8  # vectors in flight: enough to hide the latency of compares
 BLOCK = LANES * GROUPS
-FEW_GROUPS = 1  # for a block of few rows
 
 
 @intrinsic
@@ -50,15 +49,22 @@ def find_leaves(typing_context, tree, nodes, codes, leaves, rows):
         tree, nodes, codes, leaves, rows = arguments
         start = builder.add(nodes, load(builder, tree, I64, 8))
         end = plus(builder, start, load(builder, plus(builder, tree, 8), I64, 8), 8)
-        is_few = builder.icmp_signed("<=", rows, word(FEW_GROUPS * LANES))
-        with builder.if_else(is_few) as (few, many):
-            with few:
-                _descend(builder, start, end, codes, leaves, FEW_GROUPS)
-            with many:
-                _descend(builder, start, end, codes, leaves, GROUPS)
+        _descend_rows(builder, rows, start, end, codes, leaves, 1)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
+
+
+def _descend_rows(builder: Any, rows: Any, start: Any, end: Any, codes: Any, leaves: Any, groups: int) -> None:
+    """With no more vectors than the rows need, to a power of two."""
+    if groups == GROUPS:
+        _descend(builder, start, end, codes, leaves, groups)
+        return
+    with builder.if_else(builder.icmp_signed("<=", rows, word(groups * LANES))) as (few, more):
+        with few:
+            _descend(builder, start, end, codes, leaves, groups)
+        with more:
+            _descend_rows(builder, rows, start, end, codes, leaves, 2 * groups)
 
 
 def _descend(builder: Any, start: Any, end: Any, codes: Any, leaves: Any, groups: int) -> None:
@@ -146,7 +152,8 @@ def walk_deep(typing_context, tree, nodes, planes, codes, rows, sums):
         values = builder.add(planes, load(builder, plus(builder, tree, 16), I64, 8))
         with cgutils.for_range(builder, builder.lshr(builder.add(rows, word(7)), word(3))) as eight:
             row = builder.mul(eight.index, word(EIGHT))
-            places = _follow(builder, first, builder.add(codes, row))
+            codes_of = [plus(builder, builder.add(codes, row), k) for k in range(EIGHT)]
+            places = _follow(builder, [first] * EIGHT, codes_of)
             target = plus(builder, sums, _place_of_sum(builder, row) if HAS_PERMUTES else row, 8)
             for k, place in enumerate(places):
                 at = plus(builder, target, 8 * (_ORDER[k] if HAS_PERMUTES else k))
@@ -168,17 +175,17 @@ def _place_of_sum(builder: Any, row: Any) -> Any:
     return builder.add(group, builder.add(half, lane))
 
 
-def _follow(builder: Any, first: Any, codes: Any) -> list[Any]:
-    """The places of the leaves that eight rows reach from the node at ``first``."""
+def _follow(builder: Any, firsts: list[Any], rows: list[Any]) -> list[Any]:
+    """The places of the leaves on eight ways, each from its first node on with the codes of its row."""
     entry, loop, done = builder.block, builder.append_basic_block("level"), builder.append_basic_block("reached")
     builder.branch(loop)
     builder.position_at_end(loop)
     places = [builder.phi(I64) for _ in range(EIGHT)]
     following = []
-    for k, place in enumerate(places):
+    for first, row, place in zip(firsts, rows, places, strict=True):
         node = load(builder, plus(builder, first, place, 8), I64, 8)
         column = builder.and_(node, word((1 << 32) - 1))
-        code = load(builder, plus(builder, builder.add(codes, column), k), I8, 1)
+        code = load(builder, builder.add(row, column), I8, 1)
         goes_right = builder.icmp_unsigned(">", code, builder.trunc(builder.lshr(node, word(32)), I8))
         following.append(builder.add(builder.lshr(node, word(40)), builder.zext(goes_right, I64)))
     moved = word(0)
@@ -189,6 +196,30 @@ def _follow(builder: Any, first: Any, codes: Any) -> list[Any]:
     builder.cbranch(builder.icmp_unsigned("!=", moved, word(0)), loop, done)
     builder.position_at_end(done)
     return following
+
+
+@intrinsic
+def walk_trees(typing_context, tree, size, count, nodes, planes, codes, values):
+    """Send one row down eight trees at a time, or the ``count`` that are left; ``values[8]`` are those of its leaves.
+
+    The trees' records, ``size`` bytes each, tell in their last two words where the nodes and the values of leaves are.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        tree, size, count, nodes, planes, codes, values = arguments
+        last = builder.sub(count, word(1))
+        firsts, leaves = [], []
+        for k in range(EIGHT):
+            number = builder.select(builder.icmp_signed("<", word(k), last), word(k), last)
+            end = builder.add(tree, builder.mul(builder.add(number, word(1)), size))
+            firsts.append(builder.add(nodes, load(builder, plus(builder, end, -16), I64, 8)))
+            leaves.append(builder.add(planes, load(builder, plus(builder, end, -8), I64, 8)))
+        places = _follow(builder, firsts, [codes] * EIGHT)
+        for k, (start, place) in enumerate(zip(leaves, places, strict=True)):
+            store(builder, load(builder, plus(builder, start, place, 8), F64, 8), plus(builder, values, 8 * k), 8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 7), codegen
 
 
 @intrinsic

@@ -43,11 +43,8 @@ def build_forest_image(forest: Forest, n_features: int, *, allow_coded: bool = T
             writer.add(word, values)
         return writer.finish()
     head[image.WALK] = coded_walk.address
-    head[image.FEATURE_COUNT], head[image.COLUMN_COUNT], head[image.MOST_SETS] = (
-        len(coded.arrays[0]),
-        coded.columns,
-        coded.most_sets,
-    )
+    head[image.FEATURE_COUNT], head[image.COLUMN_COUNT] = len(coded.arrays[0]), coded.columns
+    head[image.MOST_SETS], head[image.SET_COUNT] = coded.most_sets, coded.sets
     for word, values in enumerate(coded.arrays, start=image.CODED):
         writer.add(word, values)
     return writer.finish()

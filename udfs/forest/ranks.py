@@ -175,15 +175,15 @@ def _search(
 
 
 @intrinsic
-def code_by_cuts(typing_context, record, columns, starts, cuts, values, codes):
-    """Code eight values of a feature, for all its columns, by comparing them with the cuts themselves.
+def code_by_cuts(typing_context, record, columns, starts, cuts, values, codes, stride):
+    """Code eight values of a feature, for all its columns, ``stride`` bytes apart, by comparing them with the cuts themselves.
 
     A value's bucket (of equal width, in the value or in its ordered bits) tells how many cuts are below the bucket; a search
     of a few steps finishes. The cuts were put into buckets by the same operations, and these are monotone: hence exact.
     """
 
     def codegen(context, builder, signature, arguments):
-        record, columns, starts, cuts, values, codes = arguments
+        record, columns, starts, cuts, values, codes, stride = arguments
         raw = load(builder, values, DOUBLES, 8)
         rank = _rank(builder, record, starts, cuts, raw)
         first = _field(builder, record, FIRST_COLUMN)
@@ -191,10 +191,11 @@ def code_by_cuts(typing_context, record, columns, starts, cuts, values, codes):
             number = builder.add(first, counted.index)
             column = plus(builder, columns, number, 8 * COLUMN_WORDS)
             result = _column_code(builder, column, raw, rank)
-            store(builder, builder.trunc(result, ir.VectorType(I8, EIGHT)), plus(builder, codes, number, BLOCK), 1)
+            target = builder.add(codes, builder.mul(number, stride))
+            store(builder, builder.trunc(result, ir.VectorType(I8, EIGHT)), target, 1)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 6), codegen
+    return types.void(*[types.int64] * 7), codegen
 
 
 def _rank(builder: Any, record: Any, starts: Any, cuts: Any, raw: Any) -> Any:

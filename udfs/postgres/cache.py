@@ -104,7 +104,7 @@ def ask_for_model(reference, length):
     entry = entry_of(answer + 4)
     if entry == 0:
         entry = load_model(answer + 4, shown)
-    if answers.is_kept_here():
+    elif answers.is_kept_here():  # not at the first call, which has enough to do, and is the only one of many a session
         plan = kept_plan(ROLE_PLAN, server.text("SELECT sqlml._granting_role($1)"))
         role = ask(plan, text_datum(answer + 4, np.int64(HASH_BYTES))) & 0xFFFFFFFF
         if role != 0:

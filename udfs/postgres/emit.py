@@ -18,15 +18,14 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
+from udfs import levels
 from udfs.errors import UnsupportedModelError
 from udfs.machine_code import cache_directory
 from udfs.postgres.library import OPERATOR_TABLE
 from udfs.postgres.link import link_object
 
-# What a level's code may use, by LLVM's names; /proc/cpuinfo has other names for some.
-_V2 = ("cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3")
-_V3 = (*_V2, "avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe")
-LEVELS: dict[str, tuple[str, ...]] = {"x86-64-v2": _V2, "x86-64-v3": _V3}
+LEVELS = {level: levels.LEVELS[level] for level in ("x86-64-v2", "x86-64-v3")}
+# /proc/cpuinfo has other names than LLVM for some of what a level's code may use.
 _FLAGS = {"lzcnt": "abm", "sse3": "pni", "sse4.1": "sse4_1", "sse4.2": "sse4_2", "bmi": "bmi1"}
 OLDEST, NEWEST = 15, 17
 # Bits of CPUID's answers that a level needs: leaf 1 ecx, leaf 7 ebx, leaf 0x80000001 ecx.
@@ -109,8 +108,7 @@ def _keep(path: Path, library: bytes) -> None:
 def _build_elsewhere(level: str) -> bytes:
     environment = {
         **os.environ,
-        "NUMBA_CPU_NAME": level,
-        "NUMBA_CPU_FEATURES": ",".join(f"+{name}" for name in LEVELS[level]),
+        **levels.compiler_settings(level),
         "SQLML_KERNEL_CACHE": "off",
         "NUMBA_OPT": "0",  # everything is optimized once, when it is together
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]),

@@ -9,7 +9,6 @@ import time
 import psycopg
 import pytest
 
-from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.install.installation import install
 
 from .conftest import run, value
@@ -22,7 +21,7 @@ LONG = (
 )
 
 
-def test_dump_and_restore_into_a_new_cluster(cluster, server, root):
+def test_dump_and_restore_into_a_new_cluster(cluster, new_cluster, server, root):
     run(root, "CREATE VIEW scores AS SELECT id, PREDICT_PROBA(churn, *) AS q FROM customers")
     root.execute("SELECT sqlml._grant_usage((SELECT model_id FROM sqlml._models), 'bob')")
     expected = value(root, SCORES)
@@ -32,7 +31,7 @@ def test_dump_and_restore_into_a_new_cluster(cluster, server, root):
         text=True,
         check=True,
     ).stdout
-    with PrivateCluster(programs=cluster.programs) as other:
+    with new_cluster() as other:
         dsn = other.dsn()
         with psycopg.connect(dsn, autocommit=True) as connection:
             # Other numbers than in the first cluster; and bob's own number is somebody else's here.

@@ -7,7 +7,6 @@ import psycopg
 import pytest
 
 from sqlml.cli.main import main
-from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.errors import SqlmlError
 from sqlml.install.facts import ServerFacts
 from sqlml.install.installation import install
@@ -266,11 +265,11 @@ def test_another_library_takes_over_under_open_sessions(root, connect):
     assert value(connect("bob"), SCORE) == before
 
 
-def test_dump_and_restore_into_a_new_cluster(cluster, server, root, native_template):
+def test_dump_and_restore_into_a_new_cluster(cluster, new_cluster, server, root, native_template):
     """The library's file first, then the dump as it is, then the installation for roles and images."""
     pg_dump = [cluster.programs.path("pg_dump"), cluster.dsn(server)]
     dump = subprocess.run(pg_dump, capture_output=True, text=True, check=True).stdout
-    with PrivateCluster(programs=cluster.programs) as other:
+    with new_cluster() as other:
         dsn = other.create_database("restored")
         other.query(
             "CREATE ROLE sqlml_reader; CREATE ROLE sqlml_trainer; CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE eve"
