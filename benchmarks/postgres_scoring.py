@@ -2,8 +2,8 @@
 
 Everything runs on a server of the benchmark's own. PostgresML's shape, a C function that gets a float array and calls LightGBM's
 C API for a row or for an array of rows, is compiled here where the server's headers are; without them its lines are left out, and a
-word says so. In the server OpenMP has one thread, which is what a backend of ours has: with its default of one a core, each single
-row would wait for all of them.
+word says so, as are MADlib's (``benchmarks.postgres_madlib``) where it was not built. In the server OpenMP has one thread, which is
+what a backend of ours has: with its default of one a core, each single row would wait for all of them.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks import postgres_madlib
 from benchmarks.measure import Figure, seconds, take_turns
 from benchmarks.postgres_rivals import CTYPES_PER_ROW, CompiledRival
 from udfs.postgres.plsql_refusal import MOST_LEAVES
@@ -53,12 +54,16 @@ def measure(threads: int, rounds: int, rows: int = ROWS) -> list[Figure]:
         figures, rival = [], CompiledRival(cluster)
         if rival.missing:
             print(f"  PostgresML's shape is left out: it needs {rival.missing}")
+        if missing := postgres_madlib.reason_to_leave_out():
+            print(f"  MADlib is left out: it needs {missing}")
         for shape in SHAPES:
             dsns = _databases(cluster, shape, rows)
             bench = _Bench(shape, dsns, rows, threads)
             figures += bench.whole_table(rounds) + bench.small_table(rounds, rival)
             if shape is SHAPES[0]:
                 figures += bench.latency() + bench.arrival(rounds)
+                if not missing:
+                    figures += bench.madlib(cluster, rounds)
             bench.close()
     return figures
 
@@ -214,6 +219,15 @@ class _Bench:
             lines.append(self.figure(SQL, CTYPES, times, few))
         lines += [self.figure(NATIVE, name, times, few) for name in rivals]
         return lines
+
+    def madlib(self, cluster: Any, rounds: int) -> list[Figure]:
+        """MADlib's forest, in trees of as many leaves."""
+        connection, depth = self.plain["native"], (self.shape.leaves - 1).bit_length()
+        postgres_madlib.install_madlib(cluster, connection.info.dbname)
+        postgres_madlib.forests(connection, self.shape.trees, depth, self.shape.columns)
+        times = postgres_madlib.times(connection, self.shape.name, self.shape.listed, rounds)
+        figure = self.figure(NATIVE, postgres_madlib.MADLIB, times, postgres_madlib.ROWS)
+        return [replace(figure, what=figure.what.replace("`SELECT sum(predict)`", "`CREATE TABLE` of scores"))]
 
     def latency(self) -> list[Figure]:
         """The first call of a fresh backend, and one row of a prepared statement."""

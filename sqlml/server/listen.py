@@ -47,14 +47,13 @@ class SocketStream:
             raise ProtocolError("invalid length of startup packet")
         return self._read(length - 4)
 
-    def read_message(self) -> tuple[bytes, bytes]:
+    def read_message(self, longest: int | None = None) -> tuple[bytes, bytes]:
         """A message's tag and body."""
         head = self._read(5)
         (length,) = struct.unpack_from("!i", head, 1)
-        if not 4 <= length <= self.longest:
-            raise ProtocolError(
-                "invalid message length", detail=f"Messages of this session have up to {self.longest} bytes."
-            )
+        most = longest or self.longest
+        if not 4 <= length <= most:
+            raise ProtocolError("invalid message length", detail=f"Here a message has up to {most} bytes.")
         return head[:1], self._read(length - 4)
 
     def read_some(self) -> bytes:

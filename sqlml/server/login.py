@@ -21,7 +21,7 @@ class LoginStream(Protocol):
 
     def read_startup(self) -> bytes: ...
 
-    def read_message(self) -> tuple[bytes, bytes]: ...
+    def read_message(self, longest: int | None = None) -> tuple[bytes, bytes]: ...
 
     def write(self, data: bytes) -> None: ...
 
@@ -120,7 +120,7 @@ def _proven(stream: LoginStream, door: Door, name: str) -> User:
 
 def _password(stream: LoginStream) -> bytes:
     stream.flush()
-    message = m.parse_message(*stream.read_message())
+    message = m.parse_message(*stream.read_message(m.LONGEST_PASSWORD))
     if not isinstance(message, m.Password):
         raise ProtocolError(f"expected a password, got message {type(message).__name__}")
     return message.data

@@ -252,6 +252,8 @@ def test_plpython_of_another_python_is_refused(tmp_path):
     library = tmp_path / "lib" / "plpython3.so"
     library.write_bytes(b"\0libpython3.7m.so.1.0\0")
     assert f"plpython3u runs Python 3.7, the packages are for 3.{sys.version_info.minor}" == programs.plpython_reason()
+    assert programs.plpython_reason(minor=7) is None
+    assert PrivateCluster(programs=programs, packages=tmp_path).plpython_reason() is None
     library.write_bytes(f"\0libpython3.{sys.version_info.minor}.so.1.0\0".encode())
     assert programs.plpython_reason() is None
 
@@ -275,6 +277,16 @@ def test_plpython_imports_packages_from_where_the_server_cannot_read(fresh, monk
         assert path == str(cluster.directory / "packages" / "sqlml" / "__init__.py")
         owners = {path.stat().st_uid for path in (cluster.directory / "packages").rglob("*.so")}
     assert owners == {Path(server_python.__file__).stat().st_uid}
+
+
+def test_packages_for_another_python_stand_in_for_ours(tmp_path, monkeypatch):
+    (checkout, *others) = server_python.python_path(None, tmp_path / "copies", tmp_path / "packages")
+    assert (checkout / "sqlml" / "__init__.py").exists()
+    assert others == [tmp_path / "packages"]
+    monkeypatch.setattr(server_python, "can_read", lambda *arguments: False)
+    copies = server_python.python_path(None, tmp_path / "copies", tmp_path / "packages")
+    assert copies == [tmp_path / "copies", tmp_path / "packages"]
+    assert sorted(path.name for path in copies[0].iterdir()) == sorted(server_python.OURS)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes another user")

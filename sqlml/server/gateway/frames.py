@@ -5,6 +5,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 
+import numpy as np
+
+from udfs.wire.frames import end_of_rows
+
 BULK = 0  # bytes of rows: whole messages, or parts of one
 BROKEN = -1  # bytes that are no message: nothing after them can be told apart
 _LENGTH = struct.Struct("!I")
@@ -12,7 +16,7 @@ _HEAD = 5
 
 
 class Frames:
-    """Messages of one direction. Those of the tags ``bulk`` are not put together, and not told apart from each other."""
+    """Messages of one direction. Those of one or two tags ``bulk`` are not put together, and not told apart from each other."""
 
     def __init__(self, bulk: bytes, longest: int = 1 << 30) -> None:
         self._bulk = bulk
@@ -35,11 +39,12 @@ class Frames:
         while position + _HEAD <= len(data):
             tag = data[position]
             (length,) = _LENGTH.unpack_from(data, position + 1)
-            end = position + 1 + length
             if tag in self._bulk and length >= 4:
+                end = end_of_rows(np.frombuffer(data, np.uint8), position, self._bulk[0], self._bulk[-1])
                 self._passing = max(0, end - len(data))
                 position = min(end, len(data))
                 continue
+            end = position + 1 + length
             if begin < position:
                 yield BULK, data[begin:position]
                 begin = position

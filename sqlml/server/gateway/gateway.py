@@ -57,12 +57,14 @@ class Gateway:
             try:
                 upstream.set_timeout(sessions.limits.login_timeout)
                 upstream.write(struct.pack("!i", len(data) + 4) + data)
-                if relay_login(stream, upstream, trust=self.door.trust):
-                    stream.set_timeout(None)
-                    upstream.set_timeout(None)
-                    relay = Relay(stream, upstream, sessions=sessions, services=self._services)
-                    relay.process = process
-                    self._session(startup, relay)
+                if not relay_login(stream, upstream, trust=self.door.trust):
+                    sessions.write_log("refused", user=startup.parameters.get("user", ""))
+                    return
+                stream.set_timeout(None)
+                upstream.set_timeout(None)
+                relay = Relay(stream, upstream, sessions=sessions, services=self._services)
+                relay.process = process
+                self._session(startup, relay)
             finally:
                 upstream.close()
 

@@ -68,7 +68,7 @@ def _authentication(login: _Login, body: bytes) -> bool:
     login.client.write(m.make(b"R", _offered(login, body) if step == _SASL else body))
     if step in _ASKING:
         login.client.flush()
-        tag, answer = login.client.read_message()
+        tag, answer = login.client.read_message(m.LONGEST_PASSWORD)
         if tag != b"p":
             raise ProtocolError("expected a password")
         if step == _SASL:

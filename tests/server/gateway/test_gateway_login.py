@@ -210,6 +210,15 @@ def test_noise_at_the_start(gateway, data):
         assert wire.is_closed()
 
 
+def test_a_password_too_long_to_be_one(gateway):
+    with Wire(gateway.port) as wire:
+        wire.startup(user="ann", database="postgres")
+        assert wire.message()[0] == b"R"
+        wire.raw(b"p\0\2\0\0")
+        tag, body = wire.message()
+        assert (tag, fields(body)["M"], wire.is_closed()) == (b"E", "invalid message length", True)
+
+
 def test_a_query_in_place_of_a_password(gateway):
     with Wire(gateway.port) as wire:
         wire.startup(user="ann", database="postgres")
