@@ -3,18 +3,20 @@
 # make demo-postgres   the tour in a private PostgreSQL server           make other-postgres   more versions to test with
 # make test-large      the tests that take minutes, and 10 GB of disk
 # make rivals the comparison of tree scorers, the rivals in environments of their own under .bench
+# make test-bi   a real Apache Superset on a served database: takes minutes, and an environment of its own
 #
 # Each target makes .venv by itself, and again when pyproject.toml has changed. PYTHON chooses the interpreter (3.11 or newer).
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+BI := .venv-bi
 DATABASE ?= demo.duckdb
 # Processes that run the tests; each starts its own Postgres. Files stay whole, as their fixtures train models.
 WORKERS ?= 2
 
 .DELETE_ON_ERROR:
-.PHONY: demo demo-postgres test test-large bench rivals lint format clean other-postgres
+.PHONY: demo demo-postgres test test-large test-bi bench rivals lint format clean other-postgres
 
 demo: $(VENV)/installed-demo
 	@$(BIN)/sqlml demo --database $(DATABASE)
@@ -30,6 +32,9 @@ test: lint
 
 test-large: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m large -o faulthandler_timeout=0
+
+test-bi: $(VENV)/installed-test $(BI)/installed
+	SQLML_SUPERSET=$(abspath $(BI))/bin/superset $(BIN)/python -m pytest tests/bi
 
 lint: $(VENV)/installed-test
 	$(BIN)/ruff check
@@ -51,11 +56,16 @@ other-postgres: $(VENV)/installed-test
 	@.ci/other-postgres $(BIN)/python
 
 clean:
-	rm -rf $(VENV) .bench .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BI) .bench .postgres build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
 
 # An interrupted installation leaves no stamp, so the next make starts over where pip stopped.
 $(VENV)/installed-%: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	@touch $@
+
+$(BI)/installed: tests/bi/requirements.txt
+	$(PYTHON) -m venv $(BI)
+	$(BI)/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
 
 $(VENV)/bin/python:

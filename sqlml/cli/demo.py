@@ -1,4 +1,4 @@
-"""The tour: loads the flights out of New York in 2013, then runs sql/demo.sql, showing each statement and its result."""
+"""The tour: loads the flights out of New York in 2013, then runs sql/demo.sql, showing each statement and its result, and serves the file."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import TextIO
 
+from sqlml.cli.demo_wire import serve_demo, show_wire, stay
 from sqlml.cli.main import connect
 from sqlml.cli.render import TableLimits
 from sqlml.cli.runner import Output, Runner, StatementError
@@ -37,7 +38,7 @@ The database is in {database}. Three things to try next:
 
 
 def run_demo(database: Path, out: TextIO | None = None) -> None:
-    """Make the database file anew and run the tour on it."""
+    """Make the database file anew, run the tour on it, and serve it: on a terminal until Ctrl-C, else only to show how."""
     out = out or sys.stdout
     flight_files()
     _make_room(database)
@@ -50,9 +51,12 @@ def run_demo(database: Path, out: TextIO | None = None) -> None:
     finally:
         runner.close()
     _read_back(database, out)
-    program = "sqlml" if Path(sys.argv[0]).parent.name not in {"bin", "Scripts"} else _shortest(Path(sys.argv[0]))
-    print(NEXT.format(database=database, program=program), file=out)
-    print(f"\n(The tour took {time.perf_counter() - started:.0f} s.)", file=out)
+    program = "sqlml" if Path(sys.argv[0]).parent.name not in {"bin", "Scripts"} else str(_shortest(Path(sys.argv[0])))
+    with serve_demo(database) as served:
+        show_wire(served, program, out)
+        print("\n" + NEXT.format(database=database, program=program), file=out)
+        print(f"\n(The tour took {time.perf_counter() - started:.0f} s.)", file=out)
+        stay(served, out)
 
 
 def load_flights(connection: Connection) -> None:

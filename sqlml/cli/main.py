@@ -126,7 +126,7 @@ def _serve(words: Sequence[str]) -> int:
 
 
 def _user(words: Sequence[str]) -> int:
-    from sqlml.cli.serve import run_user  # noqa: PLC0415
+    from sqlml.cli.users import run_user  # noqa: PLC0415
 
     return run_user(words)
 

@@ -43,6 +43,7 @@ class DuckDBEngine:
     main_schema = "main"
     row_place = "rowid"
     reads_again = True
+    training_cap = 0
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self.connection = connection

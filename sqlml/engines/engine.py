@@ -58,6 +58,7 @@ class Engine(Protocol):
     dialect: str  # "duckdb" or "postgres": also the name of sqlglot's dialect
     main_schema: str  # of names that nobody qualified: "main", "public"
     reads_again: bool  # whether running a query again costs less than keeping its rows on disk
+    training_cap: int  # bytes of memory that training may take whatever an option says; 0 is no bound
     row_place: str  # the system column that keeps rows in the order of their insertion
     connection: Any  # the engine's own
 

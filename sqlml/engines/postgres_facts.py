@@ -36,6 +36,7 @@ class PostgresFacts:
     dialect = "postgres"
     main_schema = "public"
     row_place = "ctid"
+    training_cap = 0
     reads_again = False  # every row is made into a message and back
     _database: str | None = None
 

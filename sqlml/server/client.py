@@ -16,7 +16,8 @@ from sqlml.server import messages as m
 from sqlml.server.commands import find_command
 from sqlml.server.executor import FAILED, IDLE, Description, Executor, Outcome
 from sqlml.server.extended import Extended
-from sqlml.server.failures import aborted, error_fields, notice_fields
+from sqlml.server.failures import aborted, error_fields, idle_error, notice_fields
+from sqlml.server.limits import least, room, seconds
 from sqlml.server.progress import told_now_and_then
 from sqlml.server.settings import DEFAULTS, ENGINE, REPORTED, change, value_of
 from sqlml.server.state import State, next_state
@@ -39,6 +40,10 @@ class DisconnectedError(Exception):
     """The client is gone: there is nobody to tell anything."""
 
 
+class SilentError(DisconnectedError):
+    """The client has said nothing for as long as it may."""
+
+
 class Stream(Protocol):
     """Where messages come from and go to."""
 
@@ -49,6 +54,8 @@ class Stream(Protocol):
     def flush(self) -> None: ...
 
     def hang_up(self) -> None: ...
+
+    def set_timeout(self, seconds: float | None) -> None: ...
 
 
 class Client:
@@ -61,6 +68,8 @@ class Client:
         self.account = user
         self.user = user.name
         self.process = process
+        self.limits = sessions.limits.of_user(user.limits)
+        executor.limit(self.limits, lambda: room(self))
         self.catalogue: Catalogue | None = None
         self.state = State.IDLE
         self.settings: dict[str, str] = {}
@@ -97,11 +106,20 @@ class Client:
     def _wait(self) -> m.Request:
         self._waits.release()
         self.deliver()  # what came while nobody could tell that the session waits
+        self.stream.set_timeout(self._patience() or None)
         try:
             tag, body = self.stream.read_message()
+        except SilentError as error:
+            raise idle_error(in_transaction=self.executor.status != IDLE) from error
         finally:
             self._waits.acquire()
+            self.stream.set_timeout(self.limits.idle_timeout or None)
         return self._accepted(tag, body)
+
+    def _patience(self) -> float:
+        """Seconds that the client may say nothing."""
+        name = "idle_session_timeout" if self.executor.status == IDLE else "idle_in_transaction_session_timeout"
+        return least(self.limits.idle_timeout, seconds(self.settings.get(name, "")))
 
     def next_message(self) -> m.Request:
         """The next message that the state allows."""
@@ -130,6 +148,7 @@ class Client:
 
     def ready(self) -> None:
         """Ready for the next query; what was sent to channels comes before."""
+        self.executor.end_reading()
         self._pass_on()
         self.stream.write(m.READY[self.executor.status])
         self.stream.flush()
@@ -196,7 +215,7 @@ class Client:
                 return outcome
         self.sessions.allow(self, piece)
         if self.read_only and self.executor.status == IDLE:
-            return self._run_read_only(piece, parameters, described)
+            return self.executor.run_read_only(piece, parameters, described)
         outcome = self.executor.run(piece, parameters, described)
         if outcome.tag.endswith(" MODEL"):
             self._changed_model(outcome.tag, piece)
@@ -209,16 +228,6 @@ class Client:
         event = {"event": tag.lower(), "user": self.user, "statement": piece.written[:1000]}
         self.send_at_commit(MODEL_EVENTS, json.dumps(event))
 
-    def _run_read_only(self, piece: Piece, parameters: list[Any], described: Description | None) -> Outcome:
-        """A statement of a user who may only read, in a transaction that the engine keeps from writing."""
-        self.executor.begin(read_only=True)
-        try:
-            outcome = self.executor.run(piece, parameters, described)
-            self.executor.set_aside()
-        finally:
-            self.executor.rollback()
-        return outcome
-
     def refuse_if_failed(self, piece: Piece) -> None:
         """In a transaction that an error ended, only its end is accepted."""
         if self.executor.status == FAILED and not (piece.words and piece.words[0] in ENDS):
@@ -228,8 +237,8 @@ class Client:
         """Rows to the client; says how many."""
         before = rows.sent
         for data in rows.messages(formats, limit):
+            self.sessions.check(self, rows.taken)
             self.stream.write(data)
-            self.sessions.check(self, rows.sent)
         self.sessions.counters.rows += rows.sent - before
         return int(rows.sent - before)
 
@@ -304,15 +313,6 @@ class Client:
         with self.executor.translating(sql):
             self.executor.set_aside()
             self.executor.engine.run(sql)
-
-    def use_path(self, schemas: list[str]) -> None:
-        """Look names up in these schemas; Postgres' public is DuckDB's main."""
-        named = [
-            "main" if schema == "public" else schema for schema in schemas if schema not in ("$user", "pg_catalog")
-        ]
-        engine = self.executor.engine
-        path = ",".join(engine.quote(schema) for schema in named or ["main"])
-        self.run_quietly("SET search_path = '" + path.replace("'", "''") + "'")
 
     def end_transaction(self) -> None:
         """The transaction ends: cursors without HOLD go, what was to be sent to channels goes out if it commits."""

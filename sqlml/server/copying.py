@@ -13,6 +13,7 @@ from sqlml.server import messages as m
 from sqlml.server.copy_binary import HEADER, TRAILER, BinaryReader
 from sqlml.server.copy_text import CsvReader, TextReader, csv_lines, header_line, text_lines
 from sqlml.server.executor import IDLE, Outcome
+from sqlml.server.limits import check_memory
 from sqlml.server.state import State
 from sqlml.server.statements import Piece
 from sqlml.server.values import encode_batch, encoder_of
@@ -145,12 +146,12 @@ class CopyOut:
         if options.header and not binary:
             stream.write(m.make_copy_data(header_line([name for name, _ in rows.columns], options)))
         for batch in rows.batches():
+            client.sessions.check(client, rows.sent)
             if binary:
                 _write_tuples(stream, encode_batch(batch, encoders, b"d").data, first=rows.sent == batch.num_rows)
             else:
                 lines = (csv_lines if options.format == "csv" else text_lines)(batch, encoders, options)
                 stream.write(encode_lines(lines.offsets, lines.data).data)
-            client.sessions.check(client, rows.sent)
         if binary:
             stream.write(m.make_copy_data(TRAILER if rows.sent else HEADER + TRAILER))
         stream.write(m.COPY_DONE)
@@ -191,9 +192,11 @@ class CopyIn:
         try:
             client.state = State.COPYING
             reader = self._reader(columns)
+            block = min(BLOCK, client.limits.memory // 4 or BLOCK)
             for data in _incoming(client):
+                check_memory(client, reader.size + len(data))
                 reader.feed(data)
-                if reader.size >= BLOCK:
+                if reader.size >= block:
                     self._insert(client, reader.take(last=False), columns)
             self._insert(client, reader.take(last=True), columns)
             client.state = before

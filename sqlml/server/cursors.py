@@ -38,6 +38,11 @@ class Window:
         self.sent = 0
         self.finished = False
         self.live = False
+        self.held = 0  # the cursor's rows are counted with the cursor
+
+    @property
+    def taken(self) -> int:
+        return self._rows.sent
 
     def fields(self, formats: tuple[int, ...]) -> Any:
         return self._rows.fields(formats)

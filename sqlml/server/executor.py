@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 from sqlml.errors import CancelledError, EngineError, NotSupportedYetError, SqlmlError
 from sqlml.language.places import named_in
 from sqlml.language.statements import Span
+from sqlml.server.limits import Limits
 from sqlml.server.parameters import decode
-from sqlml.server.rows import ROWS_PER_BATCH, FetchedRows, Rows, is_simple
-from sqlml.server.statements import Piece, is_counted, tag_of, without_explain
+from sqlml.server.rows import ROWS_PER_BATCH, ROWS_PER_VECTOR, FetchedRows, Rows, is_simple
+from sqlml.server.statements import LONGEST_KEPT, Piece, is_counted, tag_of, without_explain
 from sqlml.server.types import TEXT, WireType, wire_type, words_of
 
 if TYPE_CHECKING:
@@ -68,15 +69,27 @@ class Executor:
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.limits = Limits()
+        self.room: Callable[[], int | None] = lambda: None  # bytes in memory that rows may take while they wait
         self.session = connection.session
         self.engine = self.session.engine
         self.status = IDLE
         self.live: Rows | None = None
+        self.reads = False  # in a transaction that only ``run_read_only`` knows of
         self.at_end: list[Callable[[], None]] = []  # run when a transaction is over
         self._kinds: dict[str, tuple[str, str]] = {}
         self._small: set[str] = set()  # texts with parameters that gave few rows the last time
         self._changes = 0  # statements of this transaction that may have changed something
         self._savepoints: list[tuple[str, int]] = []
+
+    def limit(self, limits: Limits, room: Callable[[], int | None]) -> None:
+        """What the session may take, and how much of it in memory it may still take now."""
+        self.limits, self.room = limits, room
+        self.engine.training_cap = limits.memory
+        if limits.memory:
+            # Soft, as Postgres' work_mem is: from there on sorts and hash tables work in parts that can go to disk.
+            self.engine.run(f"SET operator_memory_limit = '{limits.memory}B'")
+            self.engine.run(f"SET max_streaming_buffer_size = '{limits.memory}B'")
 
     # -- without running ----------------------------------------------------------------------------------------------------
 
@@ -154,11 +167,28 @@ class Executor:
             self.connection.execute(piece.text, list(parameters) or None)
             return self._outcome(piece, kind, returns, described)
 
+    def run_read_only(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
+        """Run one that must not write, as the engine sees to: in a transaction that ends with its rows, and that clients know nothing of."""
+        self.begin(read_only=True)
+        self.status = IDLE
+        try:
+            outcome = self.run(piece, parameters, described)
+        except BaseException:
+            self._undo()
+            raise
+        self.reads = True
+        return outcome
+
+    def end_reading(self) -> None:
+        """The client may do something else now."""
+        if self.reads:
+            self.set_aside()
+
     def _stream(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> Outcome:
         """A query, whose rows are sent as the engine makes them; one that gave few rows before is run the way that is fast for few."""
         if piece.text in self._small:
             return self._fetch(piece, parameters, described)
-        relation, reader = self.session.stream(piece.text, list(parameters) or None, ROWS_PER_BATCH)
+        relation, reader = self.session.stream(piece.text, list(parameters) or None, self._rows_per_batch)
         columns = [(n, str(t).strip('"')) for n, t in zip(relation.columns, relation.types, strict=True)]
         self.live = self._rows(reader, columns, piece, described)
         if parameters and is_simple(columns):
@@ -169,7 +199,7 @@ class Executor:
         self.connection.execute(piece.text, list(parameters))
         columns = [(column[0], str(column[1]).strip('"')) for column in self.connection.description or ()]
         if not is_simple(columns):
-            reader: Any = self.connection.arrow_reader(ROWS_PER_BATCH)
+            reader: Any = self.connection.arrow_reader(self._rows_per_batch)
         else:
             reader = FetchedRows(self.connection.fetchmany, columns)
         self.live = self._rows(reader, columns, piece, described)
@@ -179,7 +209,7 @@ class Executor:
     def _learn(self, text: str, sent: int) -> None:
         if sent > FEW:
             self._small.discard(text)
-        elif len(self._small) < KINDS_KEPT:
+        elif len(self._small) < KINDS_KEPT and len(text) <= LONGEST_KEPT:
             self._small.add(text)
 
     def _kind_of(self, piece: Piece, parameters: Sequence[Any], described: Description | None) -> tuple[str, str]:
@@ -193,7 +223,8 @@ class Executor:
     def _remember(self, text: str, kind: str, returns: str) -> None:
         if len(self._kinds) >= KINDS_KEPT:
             self._kinds.clear()
-        self._kinds[text] = (kind, returns)
+        if len(text) <= LONGEST_KEPT:
+            self._kinds[text] = (kind, returns)
 
     def _outcome(self, piece: Piece, kind: str, returns: str, described: Description | None) -> Outcome:
         local = self.connection.local
@@ -206,7 +237,7 @@ class Executor:
         tag = tag_of(piece.words, kind)
         if returns == "query_result":
             columns = [(column[0], str(column[1]).strip('"')) for column in self.connection.description or ()]
-            reader = self.connection.arrow_reader(ROWS_PER_BATCH)
+            reader = self.connection.arrow_reader(self._rows_per_batch)
             self.live = self._rows(reader, columns, piece, described)
             return Outcome(tag, self.live)
         changed = self.connection.fetchall()
@@ -217,7 +248,11 @@ class Executor:
 
     def _rows(self, reader: Any, columns: Any, piece: Piece, described: Description | None) -> Rows:
         kinds = [kind for _, kind in described.columns] if described and described.columns is not None else None
-        return Rows(reader, columns, lambda error: self.translated(error, piece.text), kinds)
+        return Rows(reader, columns, lambda error: self.translated(error, piece.text), kinds, limits=self.limits)
+
+    @property
+    def _rows_per_batch(self) -> int:
+        return ROWS_PER_VECTOR if self.limits.memory else ROWS_PER_BATCH
 
     def plain(self, sql: str) -> list[tuple[Any, ...]]:
         """All rows of a small query of our own."""
@@ -228,7 +263,10 @@ class Executor:
         """Free the engine's connection of a result that is being read."""
         live, self.live = self.live, None
         if live is not None and live.live:
-            live.set_aside()
+            live.set_aside(self.room())
+        if self.reads:
+            self.reads = False
+            self._undo()
 
     # -- errors -------------------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from sqlml.errors import EngineError, ProtocolError, SqlmlError
 from sqlml.server import messages as m
 from sqlml.server.commands import GIVE_ROWS, find_command
 from sqlml.server.executor import Description, Outcome, decode_parameters
+from sqlml.server.limits import check_memory
 from sqlml.server.rows import column_fields
 from sqlml.server.statements import Piece, split
 
@@ -41,6 +42,11 @@ class Portal:
     outcome: Outcome | None = None
 
     @property
+    def size(self) -> int:
+        """Bytes of its values."""
+        return sum(len(value) for value in self.message.values if value)
+
+    @property
     def formats(self) -> tuple[int, ...]:
         return self.message.result_formats
 
@@ -56,6 +62,7 @@ class Extended:
     def parse(self, message: m.Parse) -> None:
         if message.name and message.name in self.prepared:
             raise _error("42P05", f'prepared statement "{message.name}" already exists')
+        check_memory(self.client, len(message.text))
         pieces = split(message.text)
         if len(pieces) > 1:
             raise _error("42601", "cannot insert multiple commands into a prepared statement")
@@ -86,6 +93,7 @@ class Extended:
                 f"bind message supplies {len(message.values)} parameters, but prepared statement "
                 f'"{message.statement}" requires {len(prepared.taken)}',
             )
+        check_memory(self.client, sum(len(value) for value in message.values if value))
         parameters = []
         if not prepared.for_catalogue:
             parameters = decode_parameters(message.values, message.formats, prepared.taken)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlml.errors import EngineError, SqlmlError
+from sqlml.errors import EngineError, ProtocolError, SqlmlError
 
 TOO_MANY = "53300"
 ABORTED = "25P02"
@@ -49,3 +49,9 @@ def notice_fields(
     """A notice or warning."""
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": text}
     return {**fields, "H": hint} if hint else fields
+
+
+def idle_error(*, in_transaction: bool) -> ProtocolError:
+    """Why a session ends whose client was silent for too long."""
+    what, sqlstate = ("idle-in-transaction", "25P03") if in_transaction else ("idle-session", "57P05")
+    return ProtocolError(f"terminating connection due to {what} timeout", sqlstate=sqlstate)

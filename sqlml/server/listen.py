@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from sqlml.errors import ProtocolError
-from sqlml.server.client import DisconnectedError
+from sqlml.server.client import DisconnectedError, SilentError
 from sqlml.server.messages import LONGEST_STARTUP, SSL_REQUEST
 from sqlml.server.tls import TlsSocket
 
@@ -30,7 +30,7 @@ class SocketStream:
     def __init__(self, sock: socket.socket, tls: ssl.SSLContext | None, longest: int) -> None:
         self._socket: socket.socket | TlsSocket = sock
         self._tls = tls
-        self._longest = longest
+        self.longest = longest
         self._in = bytearray()
         self._out: list[Any] = []
         self._waiting = 0
@@ -51,8 +51,9 @@ class SocketStream:
         """A message's tag and body."""
         head = self._read(5)
         (length,) = struct.unpack_from("!i", head, 1)
-        if not 4 <= length <= (longest or self._longest):
-            raise ProtocolError("invalid message length")
+        most = longest or self.longest
+        if not 4 <= length <= most:
+            raise ProtocolError("invalid message length", detail=f"Here a message has up to {most} bytes.")
         return head[:1], self._read(length - 4)
 
     def read_some(self) -> bytes:
@@ -71,6 +72,8 @@ class SocketStream:
     def _receive(self, count: int) -> bytes:
         try:
             data = self._socket.recv(count)
+        except TimeoutError as error:
+            raise SilentError from error
         except (OSError, ValueError) as error:
             raise DisconnectedError from error
         if not data:

@@ -1,8 +1,9 @@
 """Who may log in: a file of roles with SCRAM secrets, and what each may do.
 
-    {"format": 1, "users": {"ann": {"role": "admin", "secret": "SCRAM-SHA-256$4096:...", "models": []}}}
+    {"format": 1, "users": {"ann": {"role": "admin", "secret": "SCRAM-SHA-256$4096:...", "models": [], "limits": {"rows": 1000}}}}
 
-The file is read again when it has changed. ``models`` are those a user who is no admin may use, as GRANT wrote them.
+The file is read again when it has changed. ``models`` are those a user who is no admin may use, as GRANT wrote them;
+``limits`` those that a user has in the place of the server's (see ``limits``), from the next session on.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import json
 import os
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from sqlml.errors import OptionValueError
+from sqlml.server.limits import read_limits
 from sqlml.server.scram import make_secret, parse_secret
 
 Role = Literal["admin", "writer", "reader"]
@@ -31,6 +33,7 @@ class User:
     role: Role
     secret: str
     models: frozenset[str] = frozenset()
+    limits: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_admin(self) -> bool:
@@ -72,9 +75,25 @@ class Roles:
             raise OptionValueError("a password cannot be empty")
         with self._lock:
             self._load()
-            before = self._users.get(name)
-            user = User(name, role, str(make_secret(password)), before.models if before else frozenset())
+            before = self._users.get(name, User(name, role, ""))
+            user = replace(before, role=role, secret=str(make_secret(password)))
             self._store({**self._users, name: user}, self._public)
+
+    def limit(self, name: str, limits: Mapping[str, float | None]) -> None:
+        """Give a user limits of their own; None takes one away, so that the server's counts."""
+        with self._lock:
+            self._load()
+            user = self._existing(name)
+            kept = {key: value for key, value in {**user.limits, **limits}.items() if value is not None}
+            self._store({**self._users, name: replace(user, limits=read_limits(kept))}, self._public)
+
+    def _existing(self, name: str) -> User:
+        user = self._users.get(name)
+        if user is None:
+            error = OptionValueError(f'role "{name}" does not exist')
+            error.sqlstate = "42704"
+            raise error
+        return user
 
     def remove(self, name: str) -> bool:
         """Whether there was such a user."""
@@ -92,13 +111,9 @@ class Roles:
             if name == PUBLIC:
                 self._store(self._users, self._public - {model} if revokes else self._public | {model})
                 return
-            user = self._users.get(name)
-            if user is None:
-                error = OptionValueError(f'role "{name}" does not exist')
-                error.sqlstate = "42704"
-                raise error
+            user = self._existing(name)
             models = user.models - {model} if revokes else user.models | {model}
-            self._store({**self._users, name: User(name, user.role, user.secret, models)}, self._public)
+            self._store({**self._users, name: replace(user, models=models)}, self._public)
 
     def _load(self) -> None:
         with self._lock:
@@ -117,7 +132,7 @@ class Roles:
 
     def _store(self, users: Mapping[str, User], public: frozenset[str]) -> None:
         entries = {
-            name: {"role": user.role, "secret": user.secret, "models": sorted(user.models)}
+            name: {"role": user.role, "secret": user.secret, "models": sorted(user.models), "limits": dict(user.limits)}
             for name, user in users.items()
         }
         content = json.dumps({"format": 1, "users": entries, "public": sorted(public)}, indent=1)
@@ -139,11 +154,5 @@ def _user(name: str, entry: Mapping[str, object]) -> User:
     if chosen is None:
         raise OptionValueError(f'unknown role "{role}" of user "{name}"')
     models = entry.get("models", ())
-    return User(
-        name,
-        chosen,
-        secret,
-        frozenset(str(model) for model in models if isinstance(model, str))
-        if isinstance(models, list)
-        else frozenset(),
-    )
+    granted = [model for model in models if isinstance(model, str)] if isinstance(models, list) else []
+    return User(name, chosen, secret, frozenset(granted), read_limits(entry.get("limits", {})))

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
+from sqlml.server.aside import Aside
+from sqlml.server.limits import Limits, too_much
 from sqlml.server.messages import ColumnField
 from sqlml.server.types import WireType, wire_type
 from sqlml.server.values import encode_batch, encoder_of
 
 ROWS_PER_BATCH = 16_384
+ROWS_PER_VECTOR = 2048  # of the engine's: it makes no smaller batches
 FETCHED = 1024
-IN_MEMORY = 64 << 20  # bytes that rows aside may take; what is more goes into a file
+PORTION = 8 << 20  # bytes of rows that are made messages of at a time
 
 
 class Rows:
     """A stream of Arrow batches. While it is live it occupies the engine's connection; ``set_aside`` frees that.
 
-    ``kinds`` are the types that were promised to the client; without them, those that come.
+    ``kinds`` are the types that were promised to the client; without them, those that come. ``limits`` are those of the session.
     """
 
     def __init__(
@@ -29,6 +32,8 @@ class Rows:
         columns: list[tuple[str, str]],
         translated: Callable[[BaseException], BaseException],
         kinds: list[WireType] | None = None,
+        *,
+        limits: Limits | None = None,
     ) -> None:
         self.columns = columns
         self.kinds = kinds if kinds and len(kinds) == len(columns) else [wire_type(sql_type) for _, sql_type in columns]
@@ -38,7 +43,20 @@ class Rows:
         self.finished = False
         self._reader = reader
         self._translated = translated
+        self._limits = limits or Limits()
         self._pending: pa.RecordBatch | None = None
+        self._portions: deque[pa.RecordBatch] = deque()
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory of rows that wait."""
+        waiting = self._reader.held if isinstance(self._reader, Aside) else 0
+        return waiting + sum(int(portion.nbytes) for portion in self._portions)
+
+    @property
+    def taken(self) -> int:
+        """Rows of the whole result that have been read."""
+        return self.sent
 
     def fields(self, formats: tuple[int, ...]) -> list[ColumnField]:
         return column_fields([name for name, _ in self.columns], self.kinds, formats)
@@ -74,39 +92,38 @@ class Rows:
             if limit and left <= 0:
                 return
 
-    def set_aside(self) -> None:
-        """Read what is left, so that the connection can do something else."""
+    def set_aside(self, in_memory: int | None = None) -> None:
+        """Read what is left, so that the connection can do something else; what fails now is told when it is asked for."""
         if not self.live:
             return
-        self.live = False
-        kept: list[pa.RecordBatch] = [self._pending] if self._pending is not None else []
-        size, self._pending = 0, None
-        writer: Any = None
-        spool: Any = None
-        while (batch := self._next()) is not None:
-            size += batch.nbytes
-            if size > IN_MEMORY and writer is None:
-                spool = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the rows
-                writer = pa.ipc.new_stream(spool, batch.schema)
-            if writer is None:
-                kept.append(batch)
-            else:
-                writer.write_batch(batch)
-        rest: Any = ()
-        if writer is not None:
-            writer.close()
-            spool.seek(0)
-            rest = pa.ipc.open_stream(spool)
-        self._reader = _Kept(kept, rest, spool)
+        aside = Aside(in_memory, self._limits.disk)
+        try:
+            if self._pending is not None:
+                aside.add(self._pending)
+            while (batch := self._next()) is not None:
+                aside.add(batch)
+        except Exception as error:  # noqa: BLE001 - kept for whoever asks for these rows
+            self._let_go()
+            aside.failure = error
+        self._pending = None
+        self.finished = self.live = False
+        self._reader = aside
 
     def close(self) -> None:
         """Give up what is left."""
-        close = getattr(self._reader, "close", None)
-        if close is not None and not self.finished:
-            close()
+        if not self.finished:
+            self._let_go()
         self.finished, self.live, self._pending = True, False, None
+        self._portions.clear()
+
+    def _let_go(self) -> None:
+        close = getattr(self._reader, "close", None)
+        if close is not None:
+            close()
 
     def _next(self) -> pa.RecordBatch | None:
+        if self._portions:
+            return self._portions.popleft()
         try:
             batch: pa.RecordBatch = self._reader.read_next_batch()
         except StopIteration:
@@ -114,7 +131,16 @@ class Rows:
         except Exception as error:
             self.finished, self.live = True, False
             raise self._translated(error) from error
-        return batch
+        if self._limits.memory and batch.nbytes > self._limits.memory:
+            self.close()
+            raise too_much("memory", self._limits.memory, "Ask for fewer or shorter values a row.")
+        return batch if batch.nbytes <= PORTION else self._in_portions(batch)
+
+    def _in_portions(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """The first rows of a large batch; the others are next."""
+        step = max(1, batch.num_rows * PORTION // batch.nbytes)
+        self._portions.extend(batch.slice(start, step) for start in range(0, batch.num_rows, step))
+        return self._portions.popleft()
 
 
 _SIMPLE = {
@@ -143,23 +169,6 @@ class FetchedRows:
             pa.array(values, type=kind) for values, kind in zip(zip(*rows, strict=True), self._types, strict=True)
         ]
         return pa.RecordBatch.from_arrays(arrays, [str(i) for i in range(len(arrays))])
-
-
-class _Kept:
-    """Batches in memory, then those in a file."""
-
-    def __init__(self, batches: list[pa.RecordBatch], rest: Any, spool: Any) -> None:
-        self._batches = iter(batches)
-        self._rest = iter(rest)
-        self._spool = spool
-
-    def read_next_batch(self) -> pa.RecordBatch:
-        batch = next(self._batches, None)
-        return batch if batch is not None else next(self._rest)
-
-    def close(self) -> None:
-        if self._spool is not None:
-            self._spool.close()
 
 
 def spread(formats: tuple[int, ...], count: int) -> tuple[int, ...]:

@@ -13,9 +13,10 @@ from sqlml.errors import LoginError, ProtocolError, SqlmlError
 from sqlml.server import messages as m
 from sqlml.server.client import DisconnectedError
 from sqlml.server.failures import error_fields, terminating
+from sqlml.server.limits import Limits
 from sqlml.server.listen import HttpListener, Listener, SocketStream, open_listening
 from sqlml.server.metrics import answer
-from sqlml.server.sessions import Limits, Sessions
+from sqlml.server.sessions import Sessions
 
 GRACE = 5.0  # seconds that statements have to end when the server stops
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from sqlml.errors import CancelledError, LoginError, ResourceError, SqlmlError
 from sqlml.server.failures import SHUTDOWN, TOO_MANY, error_fields
+from sqlml.server.limits import Limits, least, seconds
 
 if TYPE_CHECKING:
     from sqlml.server.client import Client
@@ -26,24 +27,13 @@ WATCH_EVERY = 0.05
 LOGGED_TEXT = 2000
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one session may take; 0 is no limit. Times are in seconds."""
-
-    connections: int = 250
-    statement_timeout: float = 0.0
-    idle_timeout: float = 0.0
-    login_timeout: float = 60.0
-    rows: int = 0
-    message_bytes: int = 256 << 20
-
-
 class Member(Protocol):
     """A session as the others see it."""
 
     process: int
     user: str
     settings: dict[str, str]
+    limits: Limits
 
     def cancel(self) -> None:
         """Stop what runs, from another thread."""
@@ -149,7 +139,8 @@ class Sessions:
     def running(self, client: Member, text: str) -> Iterator[None]:
         """While a statement runs."""
         started = time.monotonic()
-        timeout = _seconds(client.settings.get("statement_timeout", "")) or self.limits.statement_timeout
+        asked = seconds(client.settings.get("statement_timeout", ""))
+        timeout = least(asked, client.limits.statement_timeout)  # who is limited cannot ask for more
         entry = Running(client, text, next(self._queries), started, started + timeout if timeout else None)
         self._running[client.process] = entry
         error: BaseException | None = None
@@ -187,9 +178,10 @@ class Sessions:
 
     def check(self, client: Member, rows: int) -> None:
         """Asked between portions of a result: whether it may go on."""
-        if self.limits.rows and rows > self.limits.rows:
+        limit = client.limits.rows
+        if limit and rows > limit:
             raise ResourceError(
-                f"the result has more than {self.limits.rows} rows", hint="Ask for fewer rows, with LIMIT or WHERE."
+                f"the result has more than {limit} rows", hint="Ask for fewer rows, with LIMIT or WHERE."
             )
         entry = self._running.get(client.process)
         if entry is not None and entry.reason:
@@ -296,12 +288,3 @@ def _login_error(text: str, sqlstate: str) -> LoginError:
     error = LoginError(text)
     error.sqlstate = sqlstate
     return error
-
-
-def _seconds(text: str) -> float:
-    """A setting of Postgres such as ``500``, ``2s``, ``1min``, in seconds."""
-    units = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-    for unit in sorted(units, key=len, reverse=True):
-        if text.endswith(unit):
-            return float(text[: -len(unit)].strip() or 0) * units[unit]
-    return float(text) / 1000 if text.strip().isdecimal() else 0.0

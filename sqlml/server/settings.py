@@ -11,6 +11,7 @@ from sqlml.errors import EngineError, OptionValueError, SqlSyntaxError
 from sqlml.language.reader import Reader
 from sqlml.language.tokens import string_value, tokenize
 from sqlml.server.executor import Outcome
+from sqlml.server.limits import check_memory
 from sqlml.server.rows import Rows
 
 if TYPE_CHECKING:
@@ -112,6 +113,7 @@ def change(client: Client, key: str, value: str) -> None:
         )
     if key == "client_encoding":
         value = "UTF8"
+    check_memory(client, len(key) + len(value))
     if key in ENGINE:
         _change_engine(client, key, value)
     client.settings[key] = value
@@ -125,7 +127,11 @@ def _change_engine(client: Client, key: str, value: str) -> None:
         zone = {"utc": "UTC", "default": "UTC", "local": "UTC"}.get(value.lower(), value)
         client.run_quietly(f"SET TimeZone = {_literal(zone)}")
         return
-    client.use_path([part.strip().strip('"') for part in value.split(",") if part.strip()])
+    # Postgres' public is DuckDB's main.
+    named = [part.strip().strip('"') for part in value.split(",") if part.strip()]
+    schemas = ["main" if name == "public" else name for name in named if name not in ("$user", "pg_catalog")]
+    path = ",".join(client.executor.engine.quote(schema) for schema in schemas or ["main"])
+    client.run_quietly(f"SET search_path = {_literal(path)}")
 
 
 def _literal(text: str) -> str:

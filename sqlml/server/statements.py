@@ -17,6 +17,9 @@ _QUERIES = frozenset({"SELECT", "WITH", "FROM", "VALUES", "TABLE", "("})
 _COUNTED = {"insert": "INSERT 0", "update": "UPDATE", "delete": "DELETE", "merge_into": "MERGE", "copy": "COPY"}
 
 
+LONGEST_KEPT = 1 << 14  # characters of a text whose statements are remembered
+
+
 @dataclass(frozen=True)
 class Piece:
     """One statement of a query, without the semicolon: its text for the engine, where it begins, its first words in upper case.
@@ -31,9 +34,12 @@ class Piece:
     written: str = ""
 
 
-@lru_cache(1024)
 def split(text: str) -> tuple[Piece, ...]:
     """The statements of a text; those that hold nothing are left out."""
+    return _split_again(text) if len(text) <= LONGEST_KEPT else _split(text)
+
+
+def _split(text: str) -> tuple[Piece, ...]:
     try:
         tokens = tokenize(text)
     except SqlSyntaxError:
@@ -46,6 +52,9 @@ def split(text: str) -> tuple[Piece, ...]:
             start, first = token.end, index + 1
     _add(pieces, text[start:], start, tokens[first:])
     return tuple(pieces)
+
+
+_split_again = lru_cache(1024)(_split)
 
 
 def _add(pieces: list[Piece], text: str, start: int, tokens: list[Token]) -> None:

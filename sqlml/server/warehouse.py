@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from sqlml.server.listen import SocketStream
     from sqlml.server.sessions import Sessions
 
+OF_SESSIONS = (
+    "TimeZone", "search_path", "schema", "explain_output", "errors_as_json", "operator_memory_limit", "max_streaming_buffer_size",
+)  # fmt: skip
 # Settings of the whole instance, which cannot be taken back while it is open. A session's own settings stay free.
 HARDENING = (
     "python_enable_replacements = false",
@@ -28,7 +31,7 @@ HARDENING = (
     "autoinstall_known_extensions = false",
     "autoload_known_extensions = false",
     "enable_external_access = false",
-    "allowed_configs = ['TimeZone', 'search_path', 'schema', 'explain_output', 'errors_as_json']",
+    f"allowed_configs = {[*OF_SESSIONS]}",
     "lock_configuration = true",
 )
 
@@ -76,7 +79,7 @@ class Warehouse:
         if self.catalogue_for is not None:
             client.catalogue = self.catalogue_for(client)
         stream.write(m.make_backend_key(client.process, secret))
-        stream.set_timeout(sessions.limits.idle_timeout or None)
+        stream.longest = client.limits.longest_message
         try:
             with sessions.joined(client, encrypted=stream.encrypted):
                 client.serve()

@@ -94,6 +94,7 @@ def _train(
         label_type = reading.columns[layout.label].sql_type
         survey = survey_rows(rows, layout, options, label_type, watch)
         limit = options.memory_limit or engine.memory_limit()
+        limit = min(limit, engine.training_cap or limit)
         _check_memory(plan.features, survey, options, limit)
         split_kind = None
         if options.split_method == "group" and layout.split is not None:

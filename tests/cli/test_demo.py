@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+
 import duckdb
+import psycopg
 import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score
 
@@ -28,6 +36,71 @@ def test_says_what_to_try_next(tour):
     assert str(path) in log
     assert "NOTICE" in log  # the cancelled flights that training leaves out
     assert "challenger" in log
+
+
+def test_serves_the_database(tour):
+    log, path = tour
+    assert "made up a moment ago" in log
+    assert "Press Ctrl-C" not in log  # nobody sits at a terminal
+    with duckdb.connect(str(path), read_only=True) as plain:  # which a server that goes on would not let us
+        rows = plain.sql(
+            "SELECT flight, round(risk, 3) FROM risky_flights ORDER BY risk DESC, flight LIMIT 3"
+        ).fetchall()
+        means = plain.sql(
+            "SELECT origin, count(*), round(avg(ml_predict_proba('late', u)), 3) FROM unseen AS u GROUP BY origin"
+        ).fetchall()
+    for row in (*rows, *means):
+        assert re.search(r"\|?.*\| +".join(re.escape(str(value)) for value in row), log), row
+
+
+def test_says_how_to_connect(tour):
+    """By the words that it prints, some time later."""
+    log, path = tour
+    (url,) = re.findall(r"psql (postgresql://demo:\S+@\S+)", log)
+    command = [sys.executable, "-m", "sqlml.cli.main", "serve", str(path), "--listen", "127.0.0.1:0", "--no-shadow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            port = server.stdout.readline().rpartition(":")[2].strip()
+            with psycopg.connect(re.sub(r":\d+/", f":{port}/", url)) as client:
+                assert client.execute("SELECT count(*) FROM risky_flights").fetchone()[0] > 50_000
+            with pytest.raises(psycopg.OperationalError, match="password"):
+                psycopg.connect(re.sub(r":\d+/", f":{port}/", url), password="demo")
+        finally:
+            server.send_signal(signal.SIGTERM)
+    assert server.returncode == 0
+
+
+STAYING = """\
+import sys
+from pathlib import Path
+from sqlml.cli.demo_wire import serve_demo, stay
+
+with serve_demo(Path(sys.argv[1])) as served:
+    print(served.url)
+    stay(served, sys.stdout)
+print("over")
+"""
+
+
+def test_stays_on_a_terminal_until_it_is_interrupted(database):
+    master, slave = pty.openpty()
+    command = [sys.executable, "-c", STAYING, str(database)]
+    with (
+        os.fdopen(master, buffering=1, encoding="utf-8", mode="r") as screen,
+        subprocess.Popen(command, stdin=slave, stdout=slave, start_new_session=True) as process,
+    ):
+        os.close(slave)
+        url = screen.readline().strip()
+        while "Press Ctrl-C" not in screen.readline():
+            assert process.poll() is None
+        with psycopg.connect(url) as client:
+            assert client.execute("SELECT count(*) FROM points").fetchone() == (500,)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the server, too
+        assert process.wait(60) == 0
+        while "over" not in screen.readline():
+            pass
+    with duckdb.connect(str(database)) as plain:
+        assert plain.sql("SELECT count(*) FROM points").fetchall() == [(500,)]
 
 
 def test_models_beat_guessing(tour):

@@ -8,9 +8,9 @@ import psycopg
 import pytest
 
 import sqlml
+from sqlml.server.limits import Limits
 from sqlml.server.login import Door
 from sqlml.server.server import Address, Server
-from sqlml.server.sessions import Limits
 from sqlml.server.warehouse import Warehouse
 
 TABLES = """

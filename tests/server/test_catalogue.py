@@ -114,6 +114,26 @@ def test_a_word_of_the_catalogue_leads_nowhere(served):
         assert client.execute("SELECT count(*) FROM warehouse.public.churn c").fetchone() == (1000,)
 
 
+@pytest.mark.parametrize("user", ["ann", "postgres"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "SELECT pg_read_file('/etc/hostname')",
+        "SELECT pg_ls_dir('/') FROM pg_class",
+        "SELECT pg_reload_conf()",
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'postgres' AND pid <> pg_backend_pid()",
+        "SELECT query_to_xml('CREATE ROLE eve SUPERUSER', true, true, '') FROM pg_class",
+    ],
+)
+def test_nobody_is_master_of_the_catalogue(served, user, query):
+    """Also not who is called as the private server's own superuser."""
+    with psycopg.connect(dsn_of(served, user), autocommit=True) as client:
+        with pytest.raises(psycopg.Error) as caught:
+            client.execute(query)
+        assert caught.value.sqlstate in ("42501", "0A000"), caught.value
+        assert client.execute("SELECT count(*) > 0 FROM pg_class").fetchone() == (True,)
+
+
 def test_new_relations_are_seen_and_old_ids_stay(served):
     oid = "SELECT oid FROM pg_class WHERE relname = %s"
     with psycopg.connect(dsn_of(served), autocommit=True) as client:

@@ -2,6 +2,9 @@
 
 import asyncio
 import datetime as dt
+import shutil
+import signal
+import subprocess
 
 import psycopg
 import pytest
@@ -102,6 +105,26 @@ def test_psycopg_async(dsn):
     assert asyncio.run(talk()) == ROW
 
 
+def test_psycopg_async_pipeline_copy_and_channels(dsn):
+    async def talk():
+        async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+            async with connection.pipeline():
+                cursors = [await connection.execute("SELECT %s::integer * 2", (i,), binary=True) for i in range(10)]
+            doubled = [(await cursor.fetchone())[0] for cursor in cursors]
+            await connection.execute("CREATE OR REPLACE TABLE poured (a INTEGER, b VARCHAR)")
+            async with connection.cursor().copy("COPY poured FROM STDIN") as copy:
+                for i in range(100):
+                    await copy.write_row((i, f"b{i}"))
+            async with connection.cursor().copy("COPY (SELECT a FROM poured ORDER BY a) TO STDOUT") as copy:
+                back = [int(row[0]) async for row in copy.rows()]
+            await connection.execute("LISTEN here")
+            await connection.execute("NOTIFY here, 'news'")
+            told = [notify.payload async for notify in connection.notifies(timeout=10, stop_after=1)]
+            return doubled, back, told
+
+    assert asyncio.run(talk()) == (list(range(0, 20, 2)), list(range(100)), ["news"])
+
+
 def test_psycopg_model_life(client):
     notices = []
     client.add_notice_handler(lambda notice: notices.append(notice.message_primary))
@@ -198,11 +221,30 @@ def test_psql_script(psql):
 \\.
         SELECT * FROM scripted ORDER BY a;
         ROLLBACK;
-        SELECT 1 \\watch c=2 i=0.1
     """
-    out, err = psql("-At", script=script.replace(" \\watch c=2 i=0.1", ";"))
+    out, err = psql("-At", script=script)
     assert err == ""
-    assert out.splitlines() == ["BEGIN", "CREATE TABLE", "COPY 2", "1|one", "2|", "ROLLBACK", "1"]
+    assert out.splitlines() == ["BEGIN", "CREATE TABLE", "COPY 2", "1|one", "2|", "ROLLBACK"]
+
+
+def test_psql_watch(server, client):
+    """Again and again until it is interrupted, seeing what others change meanwhile."""
+    psql = shutil.which("psql")
+    if psql is None:
+        pytest.skip("psql is not installed")
+    client.execute("CREATE OR REPLACE TABLE watched AS SELECT 1 AS a")
+    command = [psql, "-X", "-w", "-At", dsn_of(server)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        process.stdin.write("SELECT 'sum', sum(a) FROM watched \\watch 0.1\n")
+        process.stdin.flush()
+        seen = (line.strip() for line in process.stdout if line.startswith("sum"))
+        assert [next(seen), next(seen)] == ["sum|1", "sum|1"]
+        client.execute("INSERT INTO watched VALUES (2)")
+        assert next(line for line in seen if line != "sum|1") == "sum|3"
+        process.send_signal(signal.SIGINT)
+        process.stdin.close()
+        process.stdout.read()
+    assert process.returncode >= 0  # it left, and was not killed
 
 
 def test_psql_variables_and_fetch_count(psql):

@@ -52,6 +52,34 @@ def test_readers_read(guarded):
             assert client.execute("SELECT count(*) FROM churn").fetchone() == (1000,)
 
 
+def test_rows_come_to_readers_as_they_are_made(guarded):
+    """The first of more than could ever be put aside; and nothing stays open behind them."""
+    with login(guarded, "rita") as client, login(guarded, "root") as admin:
+        rows = client.cursor().stream("SELECT a.i FROM numbers a, numbers b, numbers c")
+        assert len([row for row, _ in zip(rows, range(5), strict=False)]) == 5
+        client.cancel_safe()
+        with pytest.raises(psycopg.errors.QueryCanceled):
+            list(rows)
+        assert client.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
+        admin.execute("CREATE TABLE later AS SELECT 1 AS a")
+        assert client.execute("SELECT a FROM later").fetchall() == [(1,)]
+        (member,) = [member for member in guarded.sessions.clients() if member.user == "rita"]
+        assert not member.executor.reads
+        admin.execute("DROP TABLE later")
+
+
+def test_readers_hold_cursors(guarded):
+    with login(guarded, "rita") as client:
+        client.execute("DECLARE held CURSOR WITH HOLD FOR SELECT i FROM numbers ORDER BY i")
+        assert client.execute("FETCH 2 FROM held").fetchall() == [(0,), (1,)]
+        refused(client, "DELETE FROM numbers")
+        assert client.execute("FETCH 1 FROM held").fetchall() == [(2,)]
+        with client.pipeline():
+            cursors = [client.execute("SELECT count(*) + %s FROM numbers", (i,)) for i in range(3)]
+        assert [cursor.fetchone()[0] for cursor in cursors] == [100000, 100001, 100002]
+        assert len(client.execute("FETCH ALL FROM held").fetchall()) == 99997
+
+
 @pytest.mark.parametrize(
     "statement",
     [

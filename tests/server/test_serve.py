@@ -4,8 +4,10 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import psycopg
 import pytest
@@ -24,6 +26,19 @@ def run(*words, stdin=None):
     )
 
 
+@contextmanager
+def serving(database, *words):
+    """A server as an operator starts it; its port. It ends in order and says nothing."""
+    command = [sys.executable, "-m", "sqlml.cli.main", "serve", str(database), "--listen", "127.0.0.1:0", "--no-shadow"]
+    with subprocess.Popen([*command, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1]
+        finally:
+            os.kill(process.pid, signal.SIGTERM)
+            _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (0, "")
+
+
 @pytest.fixture
 def database(tmp_path):
     path = tmp_path / "warehouse.duckdb"
@@ -38,20 +53,13 @@ def test_users_and_a_server(database):
     )
     assert (added.returncode, added.stderr) == (0, "")
     assert run("user", "list", "--database", str(database)).stdout == "ann\tadmin\n"
-    command = [sys.executable, "-m", "sqlml.cli.main", "serve", str(database), "--listen", "127.0.0.1:0", "--no-shadow"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            port = re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", process.stdout.readline())[1]
-            dsn = f"host=127.0.0.1 port={port} user=ann dbname=warehouse"
-            with psycopg.connect(f"{dsn} password=secret", autocommit=True) as client:
-                assert client.execute("SELECT a FROM t").fetchone() == (1,)
-                client.execute("INSERT INTO t VALUES (2)")
-            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-                psycopg.connect(f"{dsn} password=other")
-        finally:
-            os.kill(process.pid, signal.SIGTERM)
-            _, errors = process.communicate(timeout=30)
-    assert (process.returncode, errors) == (0, "")
+    with serving(database) as port:
+        dsn = f"host=127.0.0.1 port={port} user=ann dbname=warehouse"
+        with psycopg.connect(f"{dsn} password=secret", autocommit=True) as client:
+            assert client.execute("SELECT a FROM t").fetchone() == (1,)
+            client.execute("INSERT INTO t VALUES (2)")
+        with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+            psycopg.connect(f"{dsn} password=other")
     with sqlml.connect(database) as connection:
         assert connection.execute("SELECT sum(a) FROM t").fetchone() == (3,)
 
@@ -112,3 +120,29 @@ def test_postgres_servers_that_cannot_be_served(words, message):
 def test_removing_a_user_who_is_not_there(database):
     done = run("user", "remove", "eve", "--database", str(database))
     assert (done.returncode, 'there is no user "eve"' in done.stderr) == (1, True)
+
+
+def test_limits_of_users_and_of_all(database):
+    place = ("--database", str(database))
+    run("user", "add", "ann", "--role", "admin", "--password-file", "-", "--max-rows", "10", *place, stdin="secret\n")
+    assert run("user", "list", *place).stdout == "ann\tadmin\trows=10\n"
+    assert run("user", "limit", "ann", "--max-rows", "default", "--session-memory", "64MB", *place).stderr == ""
+    assert run("user", "list", *place).stdout == "ann\tadmin\tmemory=64000000\n"
+    assert 'role "eve" does not exist' in run("user", "limit", "eve", "--max-rows", "1", *place).stderr
+    words = ["--max-rows", "5", "--engine-memory", "500MiB", "--engine-disk", "1GiB"]
+    with serving(database, *words) as port:
+        dsn = f"host=127.0.0.1 port={port} user=ann password=secret"
+        with psycopg.connect(dsn, autocommit=True) as client:
+            sizes = "SELECT current_setting('memory_limit'), current_setting('max_temp_directory_size')"
+            assert client.execute(sizes).fetchone() == ("500.0 MiB", "1.0 GiB")
+            assert len(client.execute("SELECT * FROM range(5)").fetchall()) == 5
+            with pytest.raises(psycopg.Error, match="more than 5 rows"):
+                client.execute("SELECT * FROM range(6)")
+
+
+def test_a_port_that_is_taken(database):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("serve", str(database), "--trust", "--no-shadow", "--listen", f"127.0.0.1:{taken.getsockname()[1]}")
+    assert done.returncode == 1
+    assert "Address already in use" in done.stderr
+    assert "HINT:" in done.stderr

@@ -10,7 +10,7 @@ import time
 import psycopg
 import pytest
 
-from sqlml.server.sessions import Limits
+from sqlml.server.limits import Limits
 from tests.server.conftest import dsn_of, serving
 from tests.server.wire import Wire, tags
 
@@ -236,6 +236,39 @@ def test_changed_models_are_told(client, server):
         found = next(listener.notifies(timeout=20))
         assert json.loads(found.payload)["event"] == "create model"
         client.execute("DROP MODEL told")
+
+
+def test_training_stops_nobody_from_scoring(server, client):
+    """A training that would go on for an hour; it is cancelled once others have scored."""
+    statement = (
+        "CREATE MODEL {} OPTIONS (model_type = 'boosted_tree_regressor', input_label_cols = ['x'], num_iterations = {}, "
+        "early_stop = false, num_threads = 1) AS SELECT i % 1000 AS a, i % 77 AS x FROM numbers"
+    )
+    client.execute(statement.format("ready", 5))
+    wanted = client.execute("SELECT sum(PREDICT(ready, i % 1000 AS a)) FROM numbers").fetchone()
+    trainer = psycopg.connect(dsn_of(server), autocommit=True)
+    trains, caught = threading.Event(), []
+    trainer.add_notice_handler(lambda notice: trains.set() if "iteration" in notice.message_primary else None)
+
+    def train():
+        try:
+            trainer.execute(statement.format("endless", 1_000_000))
+        except psycopg.Error as error:
+            caught.append(error.sqlstate)
+
+    thread = threading.Thread(target=train)
+    thread.start()
+    assert trains.wait(60), caught
+    for _ in range(10):
+        assert client.execute("SELECT sum(PREDICT(ready, i % 1000 AS a)) FROM numbers").fetchone() == wanted
+    client.execute("CREATE OR REPLACE TABLE beside AS SELECT 1 AS a")  # nor from writing
+    assert thread.is_alive()
+    trainer.cancel_safe()
+    thread.join(60)
+    assert caught == ["57014"]
+    assert "endless" not in str(client.execute("SHOW MODELS").fetchall())
+    client.execute("DROP MODEL ready")
+    trainer.close()
 
 
 def test_many_rows_take_little_memory(server):

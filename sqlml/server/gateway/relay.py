@@ -48,6 +48,7 @@ class Relay:
         self.client = client
         self.upstream = upstream
         self.sessions = sessions
+        self.limits = sessions.limits
         self.process = 0
         self.settings: dict[str, str] = {}
         self.user = self.database = ""

@@ -8,9 +8,9 @@ import pytest
 import sqlml
 from sqlml.server.gateway.address import ServerAddress
 from sqlml.server.gateway.gateway import Gateway
+from sqlml.server.limits import Limits
 from sqlml.server.login import Door
 from sqlml.server.server import Address, Server
-from sqlml.server.sessions import Limits
 from tests.server.wire import Wire
 
 TABLES = """

@@ -13,10 +13,10 @@ from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.errors import EngineError, ProtocolError
 from sqlml.server.gateway.address import ServerAddress
 from sqlml.server.gateway.gateway import Gateway
+from sqlml.server.limits import Limits
 from sqlml.server.listen import tls_context
 from sqlml.server.login import Door
 from sqlml.server.server import Address, Server
-from sqlml.server.sessions import Limits
 from tests.server.gateway.conftest import FleetWire, dsn_of, gateway_to
 from tests.server.wire import Wire, fields, tags
 
