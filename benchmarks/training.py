@@ -1,6 +1,9 @@
 """CREATE MODEL against pulling the rows out and calling lightgbm.train: time, peak memory over the idle process, where the time goes.
 
 python -m benchmarks.training {sqlml|pandas|arrow|dataset} {doubles|flights} FOLDER THREADS     is one contestant, in a process of its own
+One run beside other work, so that only ratios mean something: 2M doubles 0.36 times the time of pandas, 0.80 of Arrow and 0.81 of a PyArrow
+Dataset; flights 0.29, 0.39 and 0.16. Peak memory 0.39 and 0.47 times pandas'. Of the time on doubles, trees take 78 %, binning 15 %,
+learning 5 %, evaluation 1.4 %; of that on flights trees 80 %, learning 9 %, binning 5 %, reading 4 %.
 """
 
 from __future__ import annotations
