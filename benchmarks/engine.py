@@ -20,7 +20,7 @@ import pyarrow as pa
 import sqlml
 from benchmarks.explaining import cpu_seconds
 from benchmarks.forests import forest_folder
-from benchmarks.measure import Figure, seconds, take_turns
+from benchmarks.measure import Figure, cpu_turns, seconds, take_turns
 from sqlml.training.foreign import ImportOptions, model_of_text
 from udfs.artifact import read_artifact
 from udfs.columns import BLOCK_ROWS
@@ -85,7 +85,7 @@ def queries(rounds: int) -> Iterator[Figure]:
         scene = Scene(features)
         scene.threads(1)
         np.testing.assert_allclose(scene.query(), scene.kernel(), rtol=1e-9)
-        times = take_turns({"query": scene.query, "kernel": scene.kernel}, rounds)
+        times = cpu_turns({"query": scene.query, "kernel": scene.kernel}, rounds)
         trees, leaves = MODELS[features]
         job = f"`SELECT sum(PREDICT_PROBA(m, *))`, {count:,} rows, {trees} trees x {leaves} leaves x {features} columns, one thread"
         ratio = f"{times['query'] / times['kernel']:.2f}x the time"

@@ -58,7 +58,7 @@ def contest(name: str, folder: Path, sizes: tuple[int, ...], limit: float, **set
             found["failed"] = f"not done after {limit:.0f} s"
     for line in out.splitlines():
         said = json.loads(line) if line.startswith("{") else {}
-        found |= {key: said[key] for key in ("versions", "python") if key in said}
+        found |= {key: said[key] for key in ("versions", "python", "load") if key in said}
         if "size" in said:
             found["sizes"][str(said["size"])] = said
     if process.returncode and "failed" not in found:
