@@ -71,7 +71,7 @@ TITLES = {
     "100 x 31 x 10": "100 trees x 31 leaves x 10 features",
     "500 x 63 x 20": "500 trees x 63 leaves x 20 features",
     "200 x 127 x 200": "200 trees x 127 leaves x 200 features",
-    "flights": "the flights model: 100 trees x 31 leaves, categories and NULLs",
+    "flights": "flights: 100 trees x 31 leaves, categories and NULLs",
     "7 x 100 x 31 x 10": "7 classes x 100 trees x 31 leaves x 10 features",
 }
 

@@ -106,20 +106,19 @@ def curves(title: str, values: Mapping[str, Mapping[int, float]]) -> str:
 def _labels(
     values: Mapping[str, Mapping[int, float]], x: Callable[[int], float], y: Callable[[float], float]
 ) -> list[str]:
-    """Names right of the last points of their lines; one of a line that ends early stands where it ends."""
-    lines, ends = [], []
+    """Names right of the last points of their lines."""
+    ends: dict[float, list[tuple[float, str]]] = {}
     for name, points in values.items():
-        start, at = x(max(points)), y(points[max(points)])
-        if start < LEFT + WIDTH:
-            lines.append(_text("faint", start + 7, at + 4, name))
-        else:
-            ends.append((at, name))
-    ends.sort()
-    places = moved_apart([at for at, _ in ends])
-    return lines + [
-        _text("text" if is_ours(name) else "faint", LEFT + WIDTH + 9, place + 4, name)
-        for place, (_, name) in zip(places, ends, strict=True)
-    ]
+        ends.setdefault(x(max(points)), []).append((y(points[max(points)]), name))
+    lines = []
+    for start, names in ends.items():
+        names.sort()
+        places = moved_apart([at for at, _ in names])
+        lines += [
+            _text("text" if is_ours(name) else "faint", start + 9, place + 4, name)
+            for place, (_, name) in zip(places, names, strict=True)
+        ]
+    return lines
 
 
 def moved_apart(places: list[float]) -> list[float]:

@@ -30,10 +30,10 @@ def figure(found: dict[str, Any], size: int, clock: str = "cpu") -> float | None
     return said.get(clock) if said.get("close", 1.0) >= FEW_CLOSE else None
 
 
-def largest(found: dict[str, Any]) -> dict[str, Any]:
-    """What was said of the largest batch that was measured, of 10,000 rows at most."""
-    said = [s for size, s in found.get("sizes", {}).items() if "cpu" in s and int(size) <= PICTURED]
-    return said[-1] if said else {}
+def compared(found: dict[str, Any]) -> dict[str, Any]:
+    """What was said of the largest batch whose scores were compared with LightGBM's; of the first one if none were."""
+    said = [s for s in found.get("sizes", {}).values() if "cpu" in s]
+    return next((s for s in reversed(said) if "difference" in s), said[0] if said else {})
 
 
 def table(results: Results, clock: str) -> list[str]:
@@ -57,7 +57,7 @@ def table(results: Results, clock: str) -> list[str]:
 
 def accuracy(found: dict[str, Any]) -> list[str]:
     """How far from LightGBM's scores, whether by no bit, and the CPU time that the model took to prepare."""
-    said = largest(found)
+    said = compared(found)
     made = said.get("made_in")
     ready = "" if made is None else time_text(made)
     if "difference" not in said:
@@ -94,27 +94,30 @@ def absent(results: Results) -> list[str]:
     """Whoever is not in the table or in a part of it, and why."""
     lines = []
     for name, found in results.items():
-        said = largest(found)
+        said = compared(found)
         if said.get("close", 1.0) < FEW_CLOSE:
             lines.append(
                 f"* {name}: not this model: {(1 - said['close']) * 100:.3g} % of its scores are not LightGBM's."
             )
         elif "failed" in found:
             lines.append(f"* {name}: {found['failed'].replace('|', ' ')}.")
-        skipped = [
-            f"{int(size):,} rows ({s['expected']:.0f} s)" for size, s in found["sizes"].items() if "expected" in s
-        ]
-        if skipped:
-            lines.append(f"* {name}: left out as too long: {', '.join(skipped)}.")
+    late = [
+        f"{name} ({said['expected']:.0f} s)"
+        for name, found in results.items()
+        for said in found["sizes"].values()
+        if "expected" in said
+    ]
+    if late:
+        lines.append(f"* Batches of {SIZES[-1]:,} that take too long: {', '.join(late)}.")
     return ["Not measured:", "", *lines, ""] if lines else []
 
 
-def section(model: str, results: Results) -> str:
+def section(model: str, results: Results, *, quiet: bool) -> str:
     """All about a model; draws its picture."""
     slug = model.replace(" ", "")
     values = {name: v for name, found in results.items() if (v := figure(found, PICTURED))}
-    own = frozenset(name for name, found in results.items() if "difference" not in largest(found))
-    title = f"{TITLES[model]}: CPU time a row, batches of {PICTURED:,}"
+    own = frozenset(name for name, found in results.items() if "difference" not in compared(found))
+    title = f"{TITLES[model]}: time a row, batches of {PICTURED:,}"
     (HERE / f"rivals-{slug}.svg").write_text(bars(title, values, own), encoding="utf-8")
     return "\n".join(
         [
@@ -127,7 +130,7 @@ def section(model: str, results: Results) -> str:
             *absent(results),
             f"![{title}](rivals-{slug}.svg)",
             "",
-            *(by_the_wall(results) if busiest({model: results}) < QUIET else []),
+            *(by_the_wall(results) if quiet else []),
         ]
     )
 
@@ -206,7 +209,10 @@ def write_pages(kept: dict[str, Results]) -> None:
     drawn = curves(title, {name: points for name, points in by_size.items() if points})
     (HERE / "rivals-by-batch.svg").write_text(drawn, encoding="utf-8")
     lines = [machine(kept), "", f"![{title} by the size of the batch](rivals-by-batch.svg)", ""]
-    _replace(HERE / "README.md", "\n".join([*lines, *(section(model, results) for model, results in kept.items())]))
+    _replace(
+        HERE / "README.md",
+        "\n".join([*lines, *(section(model, results, quiet=busiest(kept) < QUIET) for model, results in kept.items())]),
+    )
     _replace(MAIN, "\n".join([*short_table(kept), "", machine(kept)]))
 
 
