@@ -186,7 +186,7 @@ class PostgresEngine(PostgresFacts):
         return CopyStream(self.connection, sql, self.columns(sql), self.quote).schema
 
     def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
-        raise NotImplementedError  # invariant: behind the wire server, Postgres describes statements itself
+        raise NotImplementedError  # invariant: the wire server asks this of DuckDB only
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; what the names in it stand for does not matter."""

@@ -184,7 +184,7 @@ class SpiEngine(PostgresFacts):
         return [CursorColumn(name, *self._types[pair]) for name, pair in zip(names, types, strict=True)]
 
     def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
-        raise NotImplementedError  # invariant: the wire server serves DuckDB only
+        raise NotImplementedError  # invariant: the wire server asks this of DuckDB only
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL."""
