@@ -25,6 +25,8 @@ from benchmarks import (
     wire,
 )
 from benchmarks.measure import Figure
+from udfs.levels import best_level
+from udfs.machine_code import cpu_features
 
 BENCHMARKS = {
     "scoring": scoring.measure,
@@ -38,6 +40,7 @@ BENCHMARKS = {
     "postgres_scoring": postgres_scoring.measure,
     "wire": wire.measure,
 }
+VECTORS = {"x86-64-v4": "AVX-512", "x86-64-v3": "AVX2, no AVX-512", "x86-64-v2": "no AVX2"}
 README = Path(__file__).parent.parent / "README.md"
 BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 
@@ -72,12 +75,13 @@ def table(figures: list[Figure], threads: int, rounds: int) -> str:
 
 
 def processor() -> str:
-    """The processor's name, as Linux knows it."""
+    """The processor's name, as Linux knows it, and the vectors that kernels find there."""
     try:
         found = re.search(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
         found = None
-    return found[1].strip() if found else platform.processor() or platform.machine()
+    name = found[1].strip() if found else platform.processor() or platform.machine()
+    return f"{name} ({VECTORS.get(best_level(cpu_features()), 'no known vectors')})"
 
 
 def write_readme(text: str) -> None:
