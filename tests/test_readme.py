@@ -75,16 +75,22 @@ def test_markers_of_the_benchmarks_are_there():
     assert README.index("<!-- benchmarks: begin -->") < README.index("<!-- benchmarks: end -->")
 
 
-def test_five_minutes_with_postgres(plpython, cluster, tmp_path):
+@pytest.fixture
+def fleet(cluster):
+    """The database that the README's example is in."""
+    yield cluster.create_database("fleet")
+    cluster.drop_database("fleet")
+
+
+def test_five_minutes_with_postgres(plpython, fleet, tmp_path):
     """As a newcomer has it: the installation by the command, then psql and nothing else."""
     from sqlml.cli.main import main
     from sqlml.cli.tour import flight_csv
 
-    dsn = cluster.create_database("fleet")
-    assert main(["install", dsn]) == 0
+    assert main(["install", fleet]) == 0
     shutil.copy(flight_csv("planes", tmp_path), tmp_path / "planes.csv")
     for block in blocks("psql", section("Five minutes with Postgres")):
-        command = [shutil.which("psql"), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", dsn]
+        command = [shutil.which("psql"), "--no-psqlrc", "--set", "ON_ERROR_STOP=1", fleet]
         done = subprocess.run(command, input=block, capture_output=True, text=True, check=False, cwd=tmp_path)
         assert done.returncode == 0, block + done.stderr
         assert "ERROR" not in done.stderr
