@@ -65,7 +65,9 @@ def main() -> None:
 def table(figures: list[Figure], threads: int, rounds: int) -> str:
     """Markdown, with the machine it was measured on."""
     lines = ["| what | rival | sqlml | rival | sqlml is | goal |", "|---|---|---:|---:|---:|---:|"]
-    lines += [f"| {f.what} | {f.rival} | {f.ours} | {f.theirs} | **{f.ratio}** | {f.goal} |" for f in figures]
+    lines += [
+        f"| {f.what} | {f.rival} | {f.ours} | {f.theirs} | {f.ratio and f'**{f.ratio}**'} | {f.goal} |" for f in figures
+    ]
     versions = ", ".join(f"{name} {version(name)}" for name in ("duckdb", "lightgbm", "numba", "pandas", "pyarrow"))
     lines += [
         "",
