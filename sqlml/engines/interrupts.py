@@ -8,14 +8,16 @@ cost more than all else that a statement without ML pays for passing through.
 
 from __future__ import annotations
 
+import logging
 import os
 import selectors
 import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
+LOG = logging.getLogger(__name__)
 _WAKE_BYTES = 64
 
 
@@ -23,7 +25,7 @@ class _Watcher:
     """The thread of one process, and what is to be interrupted: the innermost block last."""
 
     def __init__(self) -> None:
-        self.process = os.getpid()
+        self._process = os.getpid()
         self._receiver, self._sender = socket.socketpair()
         for end in (self._receiver, self._sender):
             end.setblocking(False)
@@ -33,7 +35,12 @@ class _Watcher:
         self._turn = threading.RLock()  # a handler of the user's may run a statement of its own in the middle of ours
         self._came = selectors.DefaultSelector()
         self._came.register(self._receiver, selectors.EVENT_READ)
-        threading.Thread(target=self._watch, name="sqlml-ctrl-c", daemon=True).start()
+        self._thread = threading.Thread(target=self._watch, name="sqlml-ctrl-c", daemon=True)
+        self._thread.start()
+
+    def is_of(self, process: int) -> bool:
+        """Whether the thread runs in this process: it does not survive a fork."""
+        return self._process == process and self._thread.is_alive()
 
     def enter(self, interrupt: Callable[[], None]) -> tuple[int, int]:
         """Begin a block; gives what ``leave`` wants to know: who listened before, and how many blocks are around it."""
@@ -63,18 +70,27 @@ class _Watcher:
         except BlockingIOError:
             return
         if self._heard_before != -1:
-            os.write(self._heard_before, numbers)
+            with suppress(OSError):  # gone by now, or full
+                os.write(self._heard_before, numbers)
         if signal.SIGINT in numbers:
             for interrupt in self._interrupts:
-                interrupt()
+                _try(interrupt)
+
+
+def _try(interrupt: Callable[[], None]) -> None:
+    """The thread has to outlive a connection that cannot be interrupted, such as a closed one."""
+    try:
+        interrupt()
+    except Exception:
+        LOG.exception("a statement could not be interrupted")
 
 
 _watchers: list[_Watcher] = []
 
 
 def _watcher() -> _Watcher:
-    """This process's; a thread does not survive a fork."""
-    if not _watchers or _watchers[-1].process != os.getpid():
+    """This process's."""
+    if not _watchers or not _watchers[-1].is_of(os.getpid()):
         _watchers[:] = [_Watcher()]
     return _watchers[-1]
 
@@ -91,4 +107,8 @@ def stopped_by_ctrl_c(interrupt: Callable[[], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        watcher.leave(before, around)
+        try:
+            watcher.leave(before, around)
+        except KeyboardInterrupt:
+            watcher.leave(before, around)  # raised before it was done: the signal's own handler runs when it likes
+            raise
