@@ -10,6 +10,7 @@ is, ``cluster_of(16)`` a certain one. Each process of pytest-xdist has its own.
 
 import os
 import shutil
+import signal
 import tempfile
 from itertools import count
 from pathlib import Path
@@ -21,6 +22,9 @@ from sqlml.cli.os_user import can_read, user_for_server
 from sqlml.cli.postgres_programs import PostgresPrograms, find_postgres
 from sqlml.cli.private_cluster import PrivateCluster
 from sqlml.errors import SqlmlError
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as where a shell started us in the background: tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OTHERS = Path(__file__).parent.parent / ".postgres"  # filled by `make other-postgres`
 MAJORS = (15, 16, 17, 18)
