@@ -20,6 +20,13 @@ def has_permutes(features: Collection[str]) -> bool:
     return set(features) >= _PERMUTES
 
 
+def shuffle_bytes(features: Collection[str]) -> int:
+    """How many bytes one instruction looks up in tables of 16: those of a vector, or 0 where there is no such instruction."""
+    if "avx2" in features:
+        return 32
+    return 16 if {"ssse3", "sse4.1", "sse4.2", "avx"} & set(features) else 0
+
+
 def best_level(features: Collection[str]) -> str | None:
     """The last level that a CPU with these features runs, and whose code reads the images that are made on it."""
     fitting = (

@@ -38,7 +38,7 @@ MAX_MEMBERSHIPS = 1 << 27
 ORDINARY, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, CATEGORY = range(6)
 NODE = np.dtype([("column", "<u4"), ("threshold", "u1"), ("first", "u1"), ("middle", "u1"), ("high", "u1")])
 TREE_WORDS = 8  # nodes (offset), count, planes (offset), leaf capacity (0: a deep tree), first set, sets, ways (offset), values (offset)
-SET_WORDS = 4  # class column, table (offset), number within the tree, 0
+SET_WORDS = 4  # class column, table (offset), number within the tree, pieces of 16 bytes of the table that have bits
 TABLE_BYTES = 256  # of a set: a bit for every class
 
 
@@ -213,6 +213,7 @@ class Coder:
         entries = np.zeros((len(start), SET_WORDS), np.int64)
         entries[:, 0] = first
         entries[:, 1] = _length(self.tables) + np.arange(len(start)) * TABLE_BYTES
+        entries[:, 3] = 1 << ((goes_right.shape[1] - 1) // 128).bit_length()  # a power of two
         tables = np.zeros((len(start), TABLE_BYTES), np.uint8)
         packed = np.packbits(goes_right, axis=1, bitorder="little")
         tables[:, : packed.shape[1]] = packed

@@ -8,7 +8,11 @@ of bytes) and must not be compiled elsewhere: ask ``vectors.HAS_PERMUTES``.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from llvmlite import ir
 
 from udfs.forest.vectors import (
     BYTES,
@@ -20,10 +24,13 @@ from udfs.forest.vectors import (
     I32,
     I64,
     LANES,
+    SHUFFLED,
     byte_lookup,
     interleave,
     load,
     plus,
+    shuffled_lookup,
+    shuffled_pieces,
     splat,
     store,
     vector,
@@ -223,21 +230,51 @@ def walk_trees(typing_context, tree, size, count, nodes, planes, codes, values):
 
 
 @intrinsic
-def class_bits(typing_context, table, classes, rows, codes):
+def class_bits(typing_context, table, pieces, classes, rows, codes):
     """1 for each row whose class goes right, else 0.
 
     A row's class is a byte's number (``classes[512]``) and a bit (the next 512) in the set's table of 256 bytes.
     """
 
     def codegen(context, builder, signature, arguments):
-        table, classes, rows, codes = arguments
-        groups = builder.lshr(builder.add(rows, word(LANES - 1)), word(6))
-        with cgutils.for_range(builder, groups) as group:
-            at = plus(builder, classes, group.index, LANES)
-            found = byte_lookup(builder, table, 256, load(builder, at, BYTES, LANES))
-            common = builder.and_(found, load(builder, plus(builder, at, BLOCK), BYTES, LANES))
-            is_set = builder.icmp_unsigned("!=", common, vector(I8, 0, LANES))
-            store(builder, builder.zext(is_set, BYTES), plus(builder, codes, group.index, LANES), LANES)
+        table, _, classes, rows, codes = arguments
+        with _vectors_of(builder, rows, LANES) as row:
+            at = builder.add(classes, row)
+            _tell(builder, byte_lookup(builder, table, 256, load(builder, at, BYTES, LANES)), at, codes, row)
         return context.get_dummy_value()
 
-    return types.void(*[types.int64] * 4), codegen
+    return types.void(*[types.int64] * 5), codegen
+
+
+@intrinsic
+def shuffled_class_bits(typing_context, table, pieces, classes, rows, codes):
+    """As ``class_bits``, where there are shuffles of 16 bytes: by the first so many ``pieces`` of the table, a power of two."""
+
+    def codegen(context, builder, signature, arguments):
+        table, pieces, classes, rows, codes = arguments
+        for count in (1, 2, 4, 8, 16):
+            with builder.if_then(builder.icmp_signed("==", pieces, word(count))):
+                parts = shuffled_pieces(builder, table, count)
+                with _vectors_of(builder, rows, SHUFFLED) as row:
+                    at = builder.add(classes, row)
+                    index = load(builder, at, ir.VectorType(I8, SHUFFLED), SHUFFLED)
+                    _tell(builder, shuffled_lookup(builder, parts, index), at, codes, row)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
+
+
+@contextmanager
+def _vectors_of(builder: Any, rows: Any, lanes: int) -> Iterator[Any]:
+    """The first row of every vector of so many lanes, a power of two, up to ``rows``."""
+    vectors = builder.lshr(builder.add(rows, word(lanes - 1)), word(lanes.bit_length() - 1))
+    with cgutils.for_range(builder, vectors) as each:
+        yield builder.mul(each.index, word(lanes))
+
+
+def _tell(builder: Any, found: Any, classes: Any, codes: Any, row: Any) -> None:
+    """Write 1 for the rows whose bit is set in the bytes that were found."""
+    lanes = found.type.count
+    common = builder.and_(found, load(builder, plus(builder, classes, BLOCK), found.type, lanes))
+    is_set = builder.icmp_unsigned("!=", common, vector(I8, 0, lanes))
+    store(builder, builder.zext(is_set, found.type), builder.add(codes, row), lanes)

@@ -7,7 +7,7 @@ from typing import Any
 from llvmlite import ir
 
 from udfs.jit import cgutils
-from udfs.levels import has_permutes
+from udfs.levels import has_permutes, shuffle_bytes
 from udfs.machine_code import cpu_features
 
 I1, I8, I16, I32, I64, F64 = (*map(ir.IntType, (1, 8, 16, 32, 64)), ir.DoubleType())
@@ -17,6 +17,7 @@ KEYS = 32  # 16-bit keys in a vector
 BYTES, WORDS = ir.VectorType(I8, LANES), ir.VectorType(I16, KEYS)
 DOUBLES, LONGS, INTS = (ir.VectorType(kind, EIGHT) for kind in (F64, I64, I32))
 HAS_PERMUTES = has_permutes(cpu_features())
+SHUFFLED = shuffle_bytes(cpu_features())  # bytes looked up by one shuffle
 
 
 def vector(element: Any, value: Any, lanes: int = EIGHT) -> ir.Constant:
@@ -96,6 +97,35 @@ def byte_lookup(builder: Any, table: Any, size: int, index: Any) -> Any:
         return halves[0]
     is_high = builder.icmp_signed("<", index, vector(I8, 0, LANES))
     return builder.select(is_high, halves[1], halves[0])
+
+
+def shuffled_pieces(builder: Any, table: Any, pieces: int) -> list[Any]:
+    """A table of so many times 16 bytes as ``shuffled_lookup`` wants it: every piece but the first of 128 bytes less the one before."""
+    narrow = ir.VectorType(I8, 16)
+    parts = [load(builder, plus(builder, table, 16 * k), narrow, 16) for k in range(pieces)]
+    changes = [part if k % 8 == 0 else builder.xor(part, parts[k - 1]) for k, part in enumerate(parts)]
+    order = ir.Constant(ir.VectorType(I32, SHUFFLED), [k % 16 for k in range(SHUFFLED)])
+    return [builder.shuffle_vector(part, ir.Constant(narrow, ir.Undefined), order) for part in changes]
+
+
+def shuffled_lookup(builder: Any, pieces: list[Any], index: Any) -> Any:
+    """The bytes of a table at as many indices as a shuffle takes: the sum (xor) of the changes up to the piece that an index is in.
+
+    A shuffle looks at the last four bits of an index and gives 0 for a negative one, as it is for the pieces behind its own once
+    their starts are taken off. From 128 on an index is negative as it is, and stays so.
+    """
+    kind = ir.VectorType(I8, SHUFFLED)
+    name = "llvm.x86.avx2.pshuf.b" if SHUFFLED == 32 else "llvm.x86.ssse3.pshuf.b.128"
+    shuffle = declare(builder, name, kind, [kind, kind])
+    less = declare(builder, f"llvm.ssub.sat.v{SHUFFLED}i8", kind, [kind, kind])
+    found = None
+    for k, piece in enumerate(pieces):
+        here = index if k < 8 else builder.xor(index, vector(I8, 128, SHUFFLED))
+        if k % 8:
+            here = builder.call(less, [here, vector(I8, 16 * (k % 8), SHUFFLED)])
+        part = builder.call(shuffle, [piece, here])
+        found = part if found is None else builder.xor(found, part)
+    return found
 
 
 def interleave(builder: Any, low: Any, high: Any, size: int, upper: bool) -> Any:

@@ -26,9 +26,9 @@ import numpy as np
 
 from udfs.forest import image, ranks
 from udfs.forest.coded import SET_WORDS, TREE_WORDS
-from udfs.forest.lanes import BLOCK, add_leaves, class_bits, find_leaves, walk_deep, walk_trees
+from udfs.forest.lanes import BLOCK, add_leaves, class_bits, find_leaves, shuffled_class_bits, walk_deep, walk_trees
 from udfs.forest.ranks import code_by_cuts, make_keys, search_column
-from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS
+from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS, SHUFFLED
 from udfs.jit import address_of, allocate, invoke, kernel, part, peek, poke, release, routine, word
 
 FEW_ROWS = 4  # that are walked one by one: a block costs as much as five of them
@@ -152,7 +152,7 @@ def prepare_sets(image_address, tree, codes, rows):
         entry = image_address + word(image_address, image.CODED_SETS) + 8 * SET_WORDS * s
         table = image_address + word(image_address, image.CODED_TABLES) + word(entry, 1)
         target = codes + (word(image_address, image.COLUMN_COUNT) + word(entry, 2)) * BLOCK
-        test_classes(table, codes + word(entry, 0) * BLOCK, rows, target)
+        test_classes(table, word(entry, 3), codes + word(entry, 0) * BLOCK, rows, target)
 
 
 @part
@@ -164,7 +164,7 @@ def test_classes_singly(table, classes, rows, codes, stride):
 
 
 @part
-def test_classes_of_block(table, classes, rows, codes):
+def test_classes_of_block(table, pieces, classes, rows, codes):
     """For a whole block, whose columns are further apart."""
     test_classes_singly(table, classes, rows, codes, BLOCK)
 
@@ -178,7 +178,7 @@ def add_leaves_singly(tree, planes, leaves, rows, sums):
         poke(sums, np.float64, i, peek(sums, np.float64, i) + value)
 
 
-test_classes = class_bits if HAS_PERMUTES else test_classes_of_block
+test_classes = class_bits if HAS_PERMUTES else shuffled_class_bits if SHUFFLED else test_classes_of_block
 add_values = add_leaves if HAS_PERMUTES else add_leaves_singly
 
 
