@@ -132,6 +132,27 @@ def _add_groups(builder: Any, table: Any, size: int, leaves: Any, groups: Any, s
             store(builder, total, at, 64)
 
 
+@intrinsic
+def add_leaves_singly(typing_context, tree, planes, leaves, rows, sums):
+    """As ``add_leaves``, from leaf values as they are, eight loads at a time; the sums are in the order of rows."""
+
+    def codegen(context, builder, signature, arguments):
+        tree, planes, leaves, rows, sums = arguments
+        table = builder.add(planes, load(builder, plus(builder, tree, 16), I64, 8))
+        with _vectors_of(builder, rows, EIGHT) as row:
+            places = load(builder, builder.add(leaves, row), I64, 8)
+            values = ir.Constant(DOUBLES, ir.Undefined)
+            for k in range(EIGHT):
+                place = builder.and_(builder.lshr(places, word(8 * k)), word(255))
+                value = load(builder, plus(builder, table, place, 8), F64, 8)
+                values = builder.insert_element(values, value, ir.Constant(I32, k))
+            at = plus(builder, sums, row, 8)
+            store(builder, builder.fadd(load(builder, at, DOUBLES, 64), values), at, 64)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
+
+
 def _merge(builder: Any, parts: list[Any], width: int) -> list[Any]:
     """One of three steps from 8 vectors of single bytes to 8 vectors of doubles: join neighbours of ``width`` bytes.
 

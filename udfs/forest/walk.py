@@ -26,7 +26,7 @@ import numpy as np
 
 from udfs.forest import image, ranks
 from udfs.forest.coded import SET_WORDS, TREE_WORDS
-from udfs.forest.lanes import BLOCK, add_leaves, class_bits, find_leaves, shuffled_class_bits, walk_deep, walk_trees
+from udfs.forest.lanes import BLOCK, add_leaves, add_leaves_singly, class_bits, find_leaves, shuffled_class_bits, walk_deep, walk_trees
 from udfs.forest.ranks import code_by_cuts, make_keys, search_column
 from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS, SHUFFLED
 from udfs.jit import address_of, allocate, invoke, kernel, part, peek, poke, release, routine, word
@@ -167,15 +167,6 @@ def test_classes_singly(table, classes, rows, codes, stride):
 def test_classes_of_block(table, pieces, classes, rows, codes):
     """For a whole block, whose columns are further apart."""
     test_classes_singly(table, classes, rows, codes, BLOCK)
-
-
-@part
-def add_leaves_singly(tree, planes, leaves, rows, sums):
-    """As ``add_leaves``, row by row, from leaf values as they are."""
-    values = planes + word(tree, 2)
-    for i in range(rows):
-        value = peek(values, np.float64, np.int64(peek(leaves, np.uint8, i)))
-        poke(sums, np.float64, i, peek(sums, np.float64, i) + value)
 
 
 test_classes = class_bits if HAS_PERMUTES else shuffled_class_bits if SHUFFLED else test_classes_of_block
