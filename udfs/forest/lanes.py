@@ -38,8 +38,9 @@ from udfs.forest.vectors import (
 )
 from udfs.jit import cgutils, intrinsic, types
 
-GROUPS = 8  # vectors in flight: enough to hide the latency of compares
-BLOCK = LANES * GROUPS
+BLOCK = LANES * 8
+# Vectors in flight: enough to hide the latency of compares, and no more than there are registers for, of 64, 32 or 16 bytes.
+IN_FLIGHT = 8 if HAS_PERMUTES else 4 if SHUFFLED == 32 else 2
 
 
 @intrinsic
@@ -56,7 +57,9 @@ def find_leaves(typing_context, tree, nodes, codes, leaves, rows):
         tree, nodes, codes, leaves, rows = arguments
         start = builder.add(nodes, load(builder, tree, I64, 8))
         end = plus(builder, start, load(builder, plus(builder, tree, 8), I64, 8), 8)
-        _descend_rows(builder, rows, start, end, codes, leaves, 1)
+        with _vectors_of(builder, rows, IN_FLIGHT * LANES) as row:
+            left = builder.sub(rows, row)
+            _descend_rows(builder, left, start, end, builder.add(codes, row), builder.add(leaves, row), 1)
         return context.get_dummy_value()
 
     return types.void(*[types.int64] * 5), codegen
@@ -64,7 +67,7 @@ def find_leaves(typing_context, tree, nodes, codes, leaves, rows):
 
 def _descend_rows(builder: Any, rows: Any, start: Any, end: Any, codes: Any, leaves: Any, groups: int) -> None:
     """With no more vectors than the rows need, to a power of two."""
-    if groups == GROUPS:
+    if groups == IN_FLIGHT:
         _descend(builder, start, end, codes, leaves, groups)
         return
     with builder.if_else(builder.icmp_signed("<=", rows, word(groups * LANES))) as (few, more):
