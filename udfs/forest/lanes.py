@@ -57,7 +57,7 @@ def find_leaves(typing_context, tree, nodes, codes, leaves, rows):
         tree, nodes, codes, leaves, rows = arguments
         start = builder.add(nodes, load(builder, tree, I64, 8))
         end = plus(builder, start, load(builder, plus(builder, tree, 8), I64, 8), 8)
-        with _vectors_of(builder, rows, IN_FLIGHT * LANES) as row:
+        with vectors_of(builder, rows, IN_FLIGHT * LANES) as row:
             left = builder.sub(rows, row)
             _descend_rows(builder, left, start, end, builder.add(codes, row), builder.add(leaves, row), 1)
         return context.get_dummy_value()
@@ -142,7 +142,7 @@ def add_leaves_singly(typing_context, tree, planes, leaves, rows, sums):
     def codegen(context, builder, signature, arguments):
         tree, planes, leaves, rows, sums = arguments
         table = builder.add(planes, load(builder, plus(builder, tree, 16), I64, 8))
-        with _vectors_of(builder, rows, EIGHT) as row:
+        with vectors_of(builder, rows, EIGHT) as row:
             places = load(builder, builder.add(leaves, row), I64, 8)
             values = ir.Constant(DOUBLES, ir.Undefined)
             for k in range(EIGHT):
@@ -262,7 +262,7 @@ def class_bits(typing_context, table, pieces, classes, rows, codes):
 
     def codegen(context, builder, signature, arguments):
         table, _, classes, rows, codes = arguments
-        with _vectors_of(builder, rows, LANES) as row:
+        with vectors_of(builder, rows, LANES) as row:
             at = builder.add(classes, row)
             _tell(builder, byte_lookup(builder, table, 256, load(builder, at, BYTES, LANES)), at, codes, row)
         return context.get_dummy_value()
@@ -279,7 +279,7 @@ def shuffled_class_bits(typing_context, table, pieces, classes, rows, codes):
         for count in (1, 2, 4, 8, 16):
             with builder.if_then(builder.icmp_signed("==", pieces, word(count))):
                 parts = shuffled_pieces(builder, table, count)
-                with _vectors_of(builder, rows, SHUFFLED) as row:
+                with vectors_of(builder, rows, SHUFFLED) as row:
                     at = builder.add(classes, row)
                     index = load(builder, at, ir.VectorType(I8, SHUFFLED), SHUFFLED)
                     _tell(builder, shuffled_lookup(builder, parts, index), at, codes, row)
@@ -289,7 +289,7 @@ def shuffled_class_bits(typing_context, table, pieces, classes, rows, codes):
 
 
 @contextmanager
-def _vectors_of(builder: Any, rows: Any, lanes: int) -> Iterator[Any]:
+def vectors_of(builder: Any, rows: Any, lanes: int) -> Iterator[Any]:
     """The first row of every vector of so many lanes, a power of two, up to ``rows``."""
     vectors = builder.lshr(builder.add(rows, word(lanes - 1)), word(lanes.bit_length() - 1))
     with cgutils.for_range(builder, vectors) as each:

@@ -10,11 +10,12 @@ Measured on an AVX-512 machine with slow gathers, a value takes 0.9 ns by keys a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
-from udfs.forest.lanes import BLOCK
+from udfs.forest.lanes import BLOCK, vectors_of
 from udfs.forest.vectors import (
     DOUBLES,
     EIGHT,
@@ -58,7 +59,8 @@ _BITS = BLOCK // 8
 MISSING_BITS = 2 * BLOCK
 UNDECIDED = MISSING_BITS + 3 * _BITS
 TAIL = UNDECIDED + _BITS
-SCRATCH = TAIL + 8 * KEYS
+RANKS = TAIL + 8 * KEYS
+SCRATCH = RANKS + 4 * BLOCK
 
 
 def _field(builder: Any, record: Any, number: int, kind: Any = I64) -> Any:
@@ -185,7 +187,9 @@ def code_by_cuts(typing_context, record, columns, starts, cuts, values, codes, s
     def codegen(context, builder, signature, arguments):
         record, columns, starts, cuts, values, codes, stride = arguments
         raw = load(builder, values, DOUBLES, 8)
-        rank = _rank(builder, record, starts, cuts, raw)
+        is_ordered = _flag(builder, record, BY_BITS)
+        buckets = _buckets(builder, record, starts, cuts)
+        rank = _rank(builder, buckets, raw, lambda x: builder.select(is_ordered, _ordered(builder, x), x))
         first = _field(builder, record, FIRST_COLUMN)
         with cgutils.for_range(builder, _field(builder, record, COLUMNS)) as counted:
             number = builder.add(first, counted.index)
@@ -198,32 +202,98 @@ def code_by_cuts(typing_context, record, columns, starts, cuts, values, codes, s
     return types.void(*[types.int64] * 7), codegen
 
 
-def _rank(builder: Any, record: Any, starts: Any, cuts: Any, raw: Any) -> Any:
-    """The number of cuts below each of eight values, as int32; NaN counts as 0."""
-    low, scale, last = (splat(builder, _field(builder, record, k, F64)) for k in (LOW, SCALE, LAST))
+def _buckets(builder: Any, record: Any, starts: Any, cuts: Any) -> list[Any]:
+    """What ``_rank`` needs of a feature."""
+    numbers = [splat(builder, _field(builder, record, k, F64)) for k in (LOW, SCALE, LAST)]
     starts = builder.add(starts, _field(builder, record, STARTS))
     cuts = builder.add(cuts, _field(builder, record, CUT))
-    step = _field(builder, record, STEP)
+    return [*numbers, starts, cuts, _field(builder, record, STEP)]
+
+
+def _rank(builder: Any, buckets: list[Any], raw: Any, chosen: Callable[[Any], Any]) -> Any:
+    """The number of cuts below each of eight values, as int32; NaN counts as 0. Buckets are of what is ``chosen``."""
+    low, scale, last, starts, cuts, step = buckets
     value = builder.select(builder.fcmp_ordered("ord", raw, raw), raw, vector(F64, 0.0))
-    chosen = builder.select(_flag(builder, record, BY_BITS), _ordered(builder, value), value)
-    scaled = builder.fmul(builder.fsub(chosen, low), scale)
-    bucket = builder.zext(_clipped(builder, scaled, last), LONGS)
-    start = builder.zext(gather(builder, starts, bucket, 4, I32), LONGS)
+    scaled = builder.fmul(builder.fsub(chosen(value), low), scale)
+    start = gather(builder, starts, _clipped(builder, scaled, last), 4, I32)
     before, loop, done = builder.block, builder.append_basic_block("step"), builder.append_basic_block("ranked")
     builder.branch(loop)
     builder.position_at_end(loop)
-    size, rank = builder.phi(I64), builder.phi(LONGS)
-    offset = builder.sub(splat(builder, size), vector(I64, 1))
-    cut = gather(builder, cuts, builder.add(rank, offset), 8, F64)
+    size, rank = builder.phi(I64), builder.phi(INTS)
+    cut = gather(builder, plus(builder, cuts, builder.sub(size, word(1)), 8), rank, 8, F64)
     is_above = builder.fcmp_ordered(">", value, cut)
-    moved = builder.select(is_above, builder.add(rank, splat(builder, size)), rank)
+    more = builder.and_(builder.sext(is_above, INTS), splat(builder, builder.trunc(size, I32)))
+    moved = builder.add(rank, more)
     smaller = builder.lshr(size, word(1))
     for phi, first, then in ((size, step, smaller), (rank, start, moved)):
         phi.add_incoming(first, before)
         phi.add_incoming(then, loop)
     builder.cbranch(builder.icmp_signed(">", smaller, word(0)), loop, done)
     builder.position_at_end(done)
-    return builder.trunc(moved, INTS)
+    return moved
+
+
+@intrinsic
+def rank_values(typing_context, record, starts, cuts, values, rows, ranks):
+    """The number of cuts of a feature below each value, as int32, eight values at a time."""
+
+    def codegen(context, builder, signature, arguments):
+        record, starts, cuts, values, rows, ranks = arguments
+        buckets = _buckets(builder, record, starts, cuts)
+        by_bits = builder.icmp_signed("!=", _field(builder, record, BY_BITS), word(0))
+        with builder.if_else(by_bits) as cases:
+            for case, chosen in zip(cases, (lambda value: _ordered(builder, value), lambda value: value), strict=True):
+                with case, vectors_of(builder, rows, EIGHT) as row:
+                    raw = load(builder, plus(builder, values, row, 8), DOUBLES, 8)
+                    store(builder, _rank(builder, buckets, raw, chosen), plus(builder, ranks, row, 4), 4)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 6), codegen
+
+
+@intrinsic
+def code_ranks(typing_context, column, ranks, rows, codes):
+    """The codes of a column, 32 at a time, from the ranks among all cuts of its feature."""
+
+    def codegen(context, builder, signature, arguments):
+        column, ranks, rows, codes = arguments
+        base = splat(builder, builder.trunc(_field(builder, column, BASE), I32), KEYS)
+        zero, top = vector(I32, 0, KEYS), vector(I32, 255, KEYS)
+        with vectors_of(builder, rows, KEYS) as row:
+            rank = load(builder, plus(builder, ranks, row, 4), ir.VectorType(I32, KEYS), 4)
+            rank = builder.sub(rank, base)
+            rank = builder.select(builder.icmp_signed(">", rank, zero), rank, zero)
+            rank = builder.select(builder.icmp_signed("<", rank, top), rank, top)
+            store(builder, builder.trunc(rank, ir.VectorType(I8, KEYS)), builder.add(codes, row), KEYS)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), codegen
+
+
+@intrinsic
+def code_missing(typing_context, column, values, rows, codes):
+    """Give missing values a column's code for them, eight values at a time."""
+
+    def codegen(context, builder, signature, arguments):
+        column, values, rows, codes = arguments
+        missing, code = (_field(builder, column, k) for k in (MISSING, CODE))
+        code = splat(builder, builder.trunc(code, I8))
+        only_nan = splat(builder, builder.icmp_signed("==", missing, word(2)))
+        with builder.if_then(builder.icmp_signed("!=", missing, word(0))), vectors_of(builder, rows, EIGHT) as row:
+            is_nan, is_small = _absent(builder, load(builder, plus(builder, values, row, 8), DOUBLES, 8))
+            at = builder.add(codes, row)
+            known = load(builder, at, code.type, 1)
+            store(builder, builder.select(builder.select(only_nan, is_nan, is_small), code, known), at, 1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 4), codegen
+
+
+def _absent(builder: Any, raw: Any) -> tuple[Any, Any]:
+    """Which values are NaN, and which are that or nearly zero."""
+    absolute = builder.call(declare(builder, "llvm.fabs.v8f64", DOUBLES, [DOUBLES]), [raw])
+    is_nan = builder.fcmp_unordered("uno", raw, raw)
+    return is_nan, builder.fcmp_unordered("<=", absolute, vector(F64, NEAR_ZERO))
 
 
 def _column_code(builder: Any, column: Any, raw: Any, rank: Any) -> Any:
@@ -233,9 +303,7 @@ def _column_code(builder: Any, column: Any, raw: Any, rank: Any) -> Any:
     zero, top = vector(I32, 0), vector(I32, 255)
     rank = builder.select(builder.icmp_signed(">", rank, zero), rank, zero)
     rank = builder.select(builder.icmp_signed("<", rank, top), rank, top)
-    absolute = builder.call(declare(builder, "llvm.fabs.v8f64", DOUBLES, [DOUBLES]), [raw])
-    is_nan = builder.fcmp_unordered("uno", raw, raw)
-    is_small = builder.or_(is_nan, builder.fcmp_ordered("<=", absolute, vector(F64, NEAR_ZERO)))
+    is_nan, is_small = _absent(builder, raw)
     only_nan = splat(builder, builder.icmp_signed("==", missing, word(2)))
     anything = splat(builder, builder.icmp_signed("!=", missing, word(0)))
     is_missing = builder.and_(anything, builder.select(only_nan, is_nan, is_small))

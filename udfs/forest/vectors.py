@@ -62,14 +62,30 @@ def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
 
 
 def gather(builder: Any, base: Any, index: Any, size: int, element: Any) -> Any:
-    """Eight elements at ``base + size * index``; the index is eight int64."""
-    address = builder.add(builder.mul(index, vector(I64, size)), splat(builder, base))
+    """Eight elements at ``base + size * index``; the index is eight int32 that are not negative."""
     kind, mask = ir.VectorType(element, EIGHT), ir.VectorType(I1, EIGHT)
+    if not HAS_PERMUTES:
+        return _gather_singly(builder, base, index, size, element)
+    address = builder.add(builder.mul(builder.zext(index, LONGS), vector(I64, size)), splat(builder, base))
     pointers = builder.inttoptr(address, ir.VectorType(element.as_pointer(), EIGHT))
     name = f"llvm.masked.gather.v8{'f64' if element == F64 else f'i{element.width}'}.v8p0"
     function = declare(builder, name, kind, [pointers.type, I32, mask, kind])
     arguments = [pointers, ir.Constant(I32, 1), vector(I1, 1), ir.Constant(kind, ir.Undefined)]
     return builder.call(function, arguments)
+
+
+def _gather_singly(builder: Any, base: Any, index: Any, size: int, element: Any) -> Any:
+    """By eight loads, whose addresses leave the vector two at a time; a pointer's index costs no instruction, a sum's would."""
+    first = builder.inttoptr(base, element.as_pointer())
+    pairs = builder.bitcast(index, ir.VectorType(I64, EIGHT // 2))
+    found = ir.Constant(ir.VectorType(element, EIGHT), ir.Undefined)
+    for k in range(EIGHT):
+        pair = builder.extract_element(pairs, ir.Constant(I32, k // 2))
+        one = builder.lshr(pair, word(32)) if k % 2 else builder.zext(builder.trunc(pair, I32), I64)
+        value = builder.load(builder.gep(first, [one]))
+        value.align = size
+        found = builder.insert_element(found, value, ir.Constant(I32, k))
+    return found
 
 
 def joined(builder: Any, vectors: Any) -> Any:

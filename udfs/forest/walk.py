@@ -27,7 +27,7 @@ import numpy as np
 from udfs.forest import image, ranks
 from udfs.forest.coded import SET_WORDS, TREE_WORDS
 from udfs.forest.lanes import BLOCK, add_leaves, add_leaves_singly, class_bits, find_leaves, shuffled_class_bits, walk_deep, walk_trees
-from udfs.forest.ranks import code_by_cuts, make_keys, search_column
+from udfs.forest.ranks import code_by_cuts, code_missing, code_ranks, make_keys, rank_values, search_column
 from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS, SHUFFLED
 from udfs.jit import address_of, allocate, invoke, kernel, part, peek, poke, release, routine, word
 
@@ -121,19 +121,17 @@ def encode_categories(source, rows, table, categories, target, stride):
 
 
 @part
-def encode_numbers(image_address, record, source, rows, codes, scratch):
+def encode_by_keys(image_address, record, source, rows, codes, scratch):
     """Write the columns of a numeric feature: by keys, and by cuts what these leave undecided and the last few rows."""
     columns = image_address + word(image_address, image.CODED_COLUMNS)
     starts = image_address + word(image_address, image.CODED_STARTS)
     cuts = image_address + word(image_address, image.CODED_CUTS)
-    whole = 0
-    if HAS_PERMUTES:
-        whole = rows & ~(KEYS - 1)
-        make_keys(record, source, whole, scratch)
-        first = word(record, ranks.FIRST_COLUMN)
-        for c in range(first, first + word(record, ranks.COLUMNS)):
-            table = image_address + word(image_address, image.CODED_KEYS) + 2 * ranks.KEY_TABLE * c
-            search_column(columns + 8 * ranks.COLUMN_WORDS * c, table, whole, scratch, codes + c * BLOCK)
+    whole = rows & ~(KEYS - 1)
+    make_keys(record, source, whole, scratch)
+    first = word(record, ranks.FIRST_COLUMN)
+    for c in range(first, first + word(record, ranks.COLUMNS)):
+        table = image_address + word(image_address, image.CODED_KEYS) + 2 * ranks.KEY_TABLE * c
+        search_column(columns + 8 * ranks.COLUMN_WORDS * c, table, whole, scratch, codes + c * BLOCK)
     for i in range(0, rows, EIGHT):
         if i >= whole or peek(scratch + ranks.UNDECIDED, np.uint8, i // EIGHT) != 0:
             at = source + 8 * i
@@ -142,6 +140,29 @@ def encode_numbers(image_address, record, source, rows, codes, scratch):
                 for k in range(rows - i):
                     poke(at, np.float64, k, peek(source, np.float64, i + k))
             code_by_cuts(record, columns, starts, cuts, at, codes + i, np.int64(BLOCK))
+
+
+@part
+def encode_by_cuts(image_address, record, source, rows, codes, scratch):
+    """Write the columns of a numeric feature by cuts only; the last few rows, beyond which nothing may be read, from a copy."""
+    starts = image_address + word(image_address, image.CODED_STARTS)
+    cuts = image_address + word(image_address, image.CODED_CUTS)
+    first, found, whole = word(record, ranks.FIRST_COLUMN), scratch + ranks.RANKS, rows & ~(EIGHT - 1)
+    for k in range(rows - whole):
+        poke(scratch + ranks.TAIL, np.float64, k, peek(source, np.float64, whole + k))
+    for start in range(0, rows, max(whole, EIGHT)):
+        at = source if start < whole else scratch + ranks.TAIL
+        rank_values(record, starts, cuts, at, min(rows - start, max(whole, EIGHT)), found + 4 * start)
+    for c in range(first, first + word(record, ranks.COLUMNS)):
+        column = image_address + word(image_address, image.CODED_COLUMNS) + 8 * ranks.COLUMN_WORDS * c
+        target = codes + c * BLOCK
+        code_ranks(column, found, rows, target)
+        for start in range(0, rows, max(whole, EIGHT)):
+            at = source if start < whole else scratch + ranks.TAIL
+            code_missing(column, at, min(rows - start, max(whole, EIGHT)), target + start)
+
+
+encode_numbers = encode_by_keys if HAS_PERMUTES else encode_by_cuts
 
 
 @part
