@@ -16,6 +16,14 @@ for number in range(4):
     features = np.ascontiguousarray(arrays[f"rows{number}"].T)
     wanted = arrays[f"wanted{number}"]
     image = build_forest_image(forest, len(features))
-    out = np.empty(wanted.shape)
-    raw_scores(image.ctypes.data, features, features.shape[1], out)
-    print((out.view(np.int64) == wanted.view(np.int64)).all())
+    for step in (
+        features.shape[1],
+        200,
+    ):  # blocks as they come, by bits if the forest can be; blocks that are too few rows for that
+        out = np.empty(wanted.shape)
+        for start in range(0, features.shape[1], step):
+            rows = np.ascontiguousarray(features[:, start : start + step])
+            scores = np.empty((len(wanted), rows.shape[1]))
+            raw_scores(image.ctypes.data, rows, rows.shape[1], scores)
+            out[:, start : start + step] = scores
+        print((out.view(np.int64) == wanted.view(np.int64)).all())

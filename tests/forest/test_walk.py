@@ -14,12 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from udfs.forest.image import FEATURE_COUNT, WALK
+from udfs.forest import slice_tables
+from udfs.forest.image import FEATURE_COUNT, TEST_BYTES, WALK
 from udfs.forest.nodes import build_forest_image
 from udfs.forest.objective import apply_objective
 from udfs.forest.reference import predictions_reference, raw_scores_reference
 from udfs.forest.text import parse_lightgbm
-from udfs.forest.walk import raw_scores
+from udfs.forest.walk import MANY_ROWS, raw_scores
 
 
 def scored(forest, rows, **how):
@@ -57,6 +58,52 @@ def test_takes_the_coded_walk_unless_no_tree_splits(kinds, trained):
         is_coded = build_forest_image(forest, x.shape[1])[FEATURE_COUNT] > 0
         leaves = [len(tree.leaf_value) for tree in forest.trees]
         assert is_coded == (max(leaves) > 1), kind
+
+
+def test_goes_by_bits_where_trees_are_large_and_share_tests(trained):
+    for kind, is_by_bits in {
+        "regression": True, "categories": True, "200 leaves": True, "400 leaves": False, "stumps": False,
+    }.items():  # fmt: skip
+        booster, x = trained(kind)
+        image = build_forest_image(parse_lightgbm(booster.model_to_string()), x.shape[1])
+        assert (image[TEST_BYTES] > 0) == is_by_bits, kind
+
+
+@pytest.mark.parametrize("kind", ["categories", "many thresholds", "256 leaves", "multiclass"])
+def test_whole_blocks_by_bytes(kind, trained, hard_rows, monkeypatch):
+    monkeypatch.setattr(slice_tables, "MAX_TEST_BYTES", 0)
+    booster, x = trained(kind)
+    forest = parse_lightgbm(booster.model_to_string())
+    assert build_forest_image(forest, x.shape[1])[TEST_BYTES] == 0
+    raw, _ = scored(forest, hard_rows(kind))
+    assert same_bits(raw, of_lightgbm(booster, hard_rows(kind), raw_score=True))
+
+
+def test_deep_and_other_trees_together(trained, hard_rows):
+    first, x = trained("400 leaves")
+    parameters = {"objective": "regression", "verbose": -1, "num_threads": 1, "num_leaves": 100, "min_data_in_leaf": 2}
+    label = np.nan_to_num(x).sum(axis=1)
+    data = lgb.Dataset(x, label, categorical_feature=[5, 6, 7], params={"verbose": -1}, free_raw_data=False)
+    booster = lgb.train(parameters, data, 12, init_model=first)
+    forest = parse_lightgbm(booster.model_to_string())
+    leaves = [len(tree.leaf_value) for tree in forest.trees]
+    assert min(leaves) <= 100
+    assert max(leaves) > 256
+    assert build_forest_image(forest, x.shape[1])[TEST_BYTES] > 0
+    raw, _ = scored(forest, hard_rows("400 leaves"))
+    assert same_bits(raw, of_lightgbm(booster, hard_rows("400 leaves"), raw_score=True))
+
+
+def test_trees_of_one_leaf_among_others(trained, hard_rows):
+    _, x = trained("multiclass")
+    label = (np.nan_to_num(x).sum(axis=1) > 0).astype(float)  # there are no rows of the third class
+    parameters = {"objective": "multiclass", "num_class": 3, "verbose": -1, "num_threads": 1}
+    booster = lgb.train(parameters, lgb.Dataset(x, label), 12)
+    forest = parse_lightgbm(booster.model_to_string())
+    assert {len(tree.leaf_value) for tree in forest.trees} >= {1, 31}
+    assert build_forest_image(forest, x.shape[1])[TEST_BYTES] > 0
+    raw, _ = scored(forest, hard_rows("multiclass"))
+    assert same_bits(raw, of_lightgbm(booster, hard_rows("multiclass"), raw_score=True))
 
 
 @pytest.mark.parametrize(
@@ -146,6 +193,8 @@ def test_any_small_table(table, zero_as_missing, use_missing, leaves, classes, m
         raw, predictions = scored(forest, table, allow_coded=allow_coded)
         assert same_bits(raw, of_lightgbm(booster, table, raw_score=True))
         assert same_bits(predictions, of_lightgbm(booster, table))
+    many = np.resize(table, (MANY_ROWS, table.shape[1]))
+    assert same_bits(scored(forest, many)[0], of_lightgbm(booster, many, raw_score=True))
 
 
 def edges(booster, columns, count, seed=3):
@@ -220,6 +269,10 @@ def test_any_values(data, kind, trained):
     wanted = of_lightgbm(booster, rows, raw_score=True)
     for allow_coded in (True, False):
         assert same_bits(scored(forest, rows, allow_coded=allow_coded)[0], wanted)
+    # So many rows go by bits, in blocks with all the values anywhere.
+    many = np.resize(rows, (MANY_ROWS + 6, x.shape[1]))
+    repeated = np.ascontiguousarray(np.resize(wanted.T, (len(many), len(wanted))).T)
+    assert same_bits(scored(forest, many)[0], repeated)
 
 
 @pytest.mark.parametrize("allow_coded", [True, False])
@@ -237,6 +290,7 @@ def test_rows_by_a_table_of_addresses(trained, hard_rows, allow_coded):
 
 _OTHER_CPUS = {
     "plain": ("generic", ""),
+    "ssse3": ("generic", "+ssse3"),
     "avx2": ("generic", "+sse4.2,+avx,+avx2,+fma,+bmi,+bmi2"),
 }
 
@@ -261,4 +315,8 @@ def test_other_instruction_sets_give_the_same_bits(cpu, trained, hard_rows, tmp_
     }
     command = [sys.executable, str(program), str(tmp_path)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert result.stdout.split() == ["True"] * 4, result.stderr
+    assert result.stdout.split() == ["True"] * 8, result.stderr
+    loops = Path(__file__).with_name("test_lanes.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(loops)]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout

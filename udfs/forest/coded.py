@@ -18,6 +18,7 @@ import numpy as np
 from udfs.forest.cuts import best_buckets, best_keys, search_tree
 from udfs.forest.lanes import BLOCK
 from udfs.forest.ranks import KEY_TABLE, NEAR_ZERO
+from udfs.forest.slice_tables import Slices, Tests, slice_forest
 from udfs.forest.vectors import EIGHT, HAS_PERMUTES
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Shape:
     first: Ints  # first leaf of a node's subtree
     middle: Ints  # first leaf of its right subtree
     place: Ints  # in preorder
+    depth: Ints
     leaf_place: Ints
     roots: Ints
     left: Ints
@@ -64,6 +66,7 @@ class Sections:
     columns: int
     most_sets: int
     sets: int
+    slices: Slices
     arrays: list[npt.NDArray[Any]]
 
 
@@ -84,7 +87,9 @@ def forest_shape(forest: Forest, roots: Ints, left: Ints, right: Ints) -> Shape:
     place = np.zeros(len(left), np.int64)
     middle = np.zeros(len(left), np.int64)
     leaf_place = np.zeros(int(leaves.sum()), np.int64)
-    for level in levels:
+    depth = np.zeros(len(left), np.int64)
+    for number, level in enumerate(levels):
+        depth[level] = number
         left_leaves = below[np.maximum(left[level], -1)]
         middle[level] = first[level] + left_leaves
         # A subtree of k leaves has k - 1 nodes, and the left one comes right after its parent.
@@ -95,7 +100,7 @@ def forest_shape(forest: Forest, roots: Ints, left: Ints, right: Ints) -> Shape:
             inner = child >= 0
             first[child[inner]], place[child[inner]] = leaf[inner], node[inner]
             leaf_place[~child[~inner]] = leaf[~inner]
-    return Shape(leaves, tree, first, middle, place, leaf_place, roots, left, right)
+    return Shape(leaves, tree, first, middle, place, depth, leaf_place, roots, left, right)
 
 
 def code_forest(forest: Forest, plain: list[npt.NDArray[Any]]) -> Sections | None:
@@ -176,6 +181,7 @@ class Coder:
         self.cuts: list[npt.NDArray[np.float64]] = []
         self.classes: list[npt.NDArray[np.uint16]] = []
         self.tables: list[npt.NDArray[np.uint8]] = []
+        self.lengths: list[int] = []  # cuts of a column
         self.keys: list[npt.NDArray[np.uint16]] = []
 
     def add_numeric(self, feature: int, cuts: npt.NDArray[np.float64], mode: Ints) -> tuple[Ints, Ints]:
@@ -190,6 +196,7 @@ class Coder:
             table, levels = search_tree(mapping.keys[number * CUTS : (number + 1) * CUTS])
             self.columns.append([number * CUTS, missing, 255 if kind in {ZERO_RIGHT, NAN_RIGHT} else 0, levels])
             self.keys.append(table)
+            self.lengths.append(min(len(unique) - number * CUTS, CUTS))
         buckets = best_buckets(unique)
         record = [feature, first, len(pairs), *buckets.words()]
         record += [_length(self.starts) * 4, _length(self.cuts) * 8, buckets.step, 0, 0, *mapping.words()]
@@ -206,6 +213,7 @@ class Coder:
         which, goes_right = merged
         first = len(self.columns)
         self.columns += [[0, 0, 0, 0]] * 2
+        self.lengths += [0] * 2
         self.keys += [np.zeros(KEY_TABLE, np.uint16)] * 2
         record = [feature, first, 2, *[0] * 7, _length(self.classes) * 2, len(which) - 1, 0, 0, 0, 0]
         self.features.append(record)
@@ -242,6 +250,9 @@ def _assemble(
     many = _Splits(np.where(is_set, len(coder.columns) + sets[:, 2], column) * BLOCK, code)
     trees, nodes, planes = _trees(shape, many, few, values)
     trees[:, 4], trees[:, 5] = first_set[:-1], per_tree
+    is_shallow = (shape.leaves <= MAX_LEAVES)[shape.tree]
+    tests = Tests(column, code, np.where(is_set, sets[:, 2], -1))
+    slices = slice_forest(shape, is_shallow, tests, np.array(coder.lengths, np.int64))
     arrays: list[npt.NDArray[Any]] = [
         np.array(coder.features, np.int64),
         np.array(coder.columns, np.int64),
@@ -255,7 +266,7 @@ def _assemble(
         np.concatenate([np.zeros(0, np.uint8), *coder.tables]),
         np.concatenate(coder.keys),
     ]
-    return Sections(len(coder.columns), int(per_tree.max()), len(set_nodes), arrays)
+    return Sections(len(coder.columns), int(per_tree.max()), len(set_nodes), slices, arrays)
 
 
 @dataclass

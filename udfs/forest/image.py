@@ -22,6 +22,7 @@ CODED = 20  # first of the offsets of the coded walk's arrays
     CODED_TABLES, CODED_KEYS,
 ) = range(CODED, CODED + 11)  # fmt: skip
 FEATURE_COUNT, COLUMN_COUNT, MOST_SETS, SET_COUNT = range(32, 36)
+TEST_BYTES, TEST_PLACES, SLICED_NODES = range(40, 43)  # of the walk by bits; without bytes there is none
 HEAD_WORDS = 64
 MAGIC = 0x54534552_4F464C4D
 ALIGNMENT = 64

@@ -45,6 +45,9 @@ def build_forest_image(forest: Forest, n_features: int, *, allow_coded: bool = T
     head[image.WALK] = coded_walk.address
     head[image.FEATURE_COUNT], head[image.COLUMN_COUNT] = len(coded.arrays[0]), coded.columns
     head[image.MOST_SETS], head[image.SET_COUNT] = coded.most_sets, coded.sets
+    head[image.TEST_BYTES] = coded.slices.test_bytes
+    writer.add(image.TEST_PLACES, coded.slices.places)
+    writer.add(image.SLICED_NODES, coded.slices.nodes)
     for word, values in enumerate(coded.arrays, start=image.CODED):
         writer.add(word, values)
     return writer.finish()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -59,6 +60,19 @@ def store(builder: Any, value: Any, address: Any, align: int) -> None:
 def declare(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
     """One of LLVM's own functions."""
     return cgutils.get_or_insert_function(builder.module, ir.FunctionType(result, arguments), name)
+
+
+def call_apart(builder: Any, name: str, body: Callable[..., None], arguments: list[Any]) -> None:
+    """Do something with int64 in a function of its own, whose loops have all registers to themselves."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [I64] * len(arguments)), name)
+        function.linkage = "linkonce_odr"
+        function.attributes.add("noinline")
+        inner = ir.IRBuilder(function.append_basic_block())
+        body(inner, *function.args)
+        inner.ret_void()
+    builder.call(function, arguments)
 
 
 def gather(builder: Any, base: Any, index: Any, size: int, element: Any) -> Any:

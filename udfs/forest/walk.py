@@ -1,19 +1,34 @@
 """Raw scores of a block of rows: the sum of the trees' leaves, tree by tree in LightGBM's order, equal to its own bit for bit.
 
 The coded walk is what runs. Values become ranks among a feature's thresholds, one byte for up to 255 of them
-(``udfs.forest.ranks``); then 512 rows meet every node of a tree, whether on their way or not, as 64 bytes in a register: compare,
-compare, blend (``udfs.forest.lanes``). A node costs a row less than a hundredth of a nanosecond, so that all 62 nodes of a tree
-cost less than a single step of a way that waits for memory. The values of up to 256 leaves are fetched by byte
-permutes, eight planes of them, and unpacked to doubles. NaN, zero as missing, default directions and categories are all in the
-codes: one kernel serves every model, and nothing is compiled for a model. Up to four rows are not worth that: each of them
-follows its way, down eight trees at a time, which wait for memory together.
+(``udfs.forest.ranks``). Then no row's way is followed: 512 rows meet every node of a tree, whether on their way or not. A whole
+block goes by bits (``udfs.forest.slices``): the results of every test that any node takes are made once, a bit a row, and a node is
+two instructions on 512 bits. Blocks of fewer rows and small trees go by bytes (``udfs.forest.lanes``), 64 in a register: compare,
+compare, blend. The values of up to 256 leaves are fetched by byte permutes, eight planes of them, and unpacked to doubles; without
+such permutes by eight loads at a time. NaN, zero as missing, default directions and categories are all in the codes: one kernel
+serves every model, and nothing is compiled for a model. Up to four rows are not worth that: each of them follows its way, down
+eight trees at a time, which wait for memory together.
 
-Measured on an AMD EPYC (Zen 5, one thread, CPU time, against ``Booster.predict`` on the same rows in the same run; trees x leaves
-x features): 100 x 31 x 10 83 to 85 times as fast, 500 x 63 x 20 78 to 83, 200 x 127 x 200 31 to 34, 100 x 31 with categories of 30,
-300 and 2,000 levels and NaN 74, 7 classes x 100 x 31 133 to 150, 100 x 256 x 20 36, 100 x 1,000 x 20 10. The same code for AVX2: 32,
-36 and 8 (categories) times; without any vectors 16, 13 and 7. Tried and left: gathers down the levels of a tree (1.9 times
-LightGBM), ranks by bucket tables and gathers only (64 times, they took 29 of 51 ns a row), category sets as one byte a class (23
-times where 2,000 categories are; a bit a class made it 74), keys searched as they are made (store forwarding stalls: 72).
+Measured one thread, CPU time, against ``Booster.predict`` on the same rows in the same run (trees x leaves x features; times as
+fast), on an AMD EPYC (Zen 4) with AVX2 only:
+
+    model                               by bytes, as it was   by bits   SSSE3 only   plain
+    100 x 31 x 10                       53                    112       72           74
+    500 x 63 x 20                       67                    170       104          107
+    200 x 127 x 200                     19                    35
+    100 x 31 with categories and NaN    8                     56        34           8.5
+    7 classes x 100 x 31 x 10           54 to 65              140
+
+What made it so for the first model (145 ns a row, 69 in the end) and that with categories (886, 130): sets tested by shuffles
+(886 to 200), leaf values by eight loads (145 to 119), no more vectors than registers (to 112), bits (to 92), ranks in one loop that
+keeps what it needs of a feature (to 69). A block by bits takes as long for 1 row as for 512, which is why 256 or fewer go by bytes.
+
+With AVX-512 (Zen 5), all by bytes: 83 to 85, 78 to 83, 31 to 34, 74, 133 to 150, 100 x 256 x 20 36, 100 x 1,000 x 20 10; by bits it was
+not measured there, a node is 9 instructions instead of 40. Tried and left: gathers down the levels of a tree (1.9 times LightGBM),
+ranks by bucket tables and gathers only (64 times, they took 29 of 51 ns a row), category sets as one byte a class (23 times where
+2,000 categories are; a bit a class made it 74), keys searched as they are made (store forwarding stalls: 72). On AVX2: codes turned
+around so that bytes compare as signed (3 to 8%, before there were bits), nodes by bits in preorder (they wait for each other: no
+gain over bytes), leaf numbers loaded byte by byte or as pairs (10% slower).
 """
 
 # ruff: noqa: PLR0917 - kernels and what writes them take addresses and counts, by position
@@ -26,12 +41,23 @@ import numpy as np
 
 from udfs.forest import image, ranks
 from udfs.forest.coded import SET_WORDS, TREE_WORDS
-from udfs.forest.lanes import BLOCK, add_leaves, add_leaves_singly, class_bits, find_leaves, shuffled_class_bits, walk_deep, walk_trees
+from udfs.forest.lanes import (
+    BLOCK,
+    add_leaves,
+    add_leaves_singly,
+    class_bits,
+    find_leaves,
+    shuffled_class_bits,
+    walk_deep,
+    walk_trees,
+)
 from udfs.forest.ranks import code_by_cuts, code_missing, code_ranks, make_keys, rank_values, search_column
+from udfs.forest.slices import SLICES_BYTES, find_leaves_by_bits, pack_column, slice_column
 from udfs.forest.vectors import EIGHT, HAS_PERMUTES, KEYS, SHUFFLED
 from udfs.jit import address_of, allocate, invoke, kernel, part, peek, poke, release, routine, word
 
 FEW_ROWS = 4  # that are walked one by one: a block costs as much as five of them
+MANY_ROWS = 257  # that are walked by bits if the forest can be: the bits are those of whole blocks
 
 
 @kernel
@@ -166,6 +192,38 @@ encode_numbers = encode_by_keys if HAS_PERMUTES else encode_by_cuts
 
 
 @part
+def slices_bytes(image_address, n):
+    """How much memory the walk by bits takes; 0 where it is not taken."""
+    size = word(image_address, image.TEST_BYTES)
+    return size + SLICES_BYTES if size and n >= MANY_ROWS else 0
+
+
+@part
+def slice_columns(image_address, codes, slices):
+    """The results of all numeric tests for a block of codes."""
+    columns = word(image_address, image.COLUMN_COUNT)
+    places = image_address + word(image_address, image.TEST_PLACES)
+    bits = places + 8 * (columns + word(image_address, image.MOST_SETS))
+    for c in range(columns):
+        if word(bits, c):
+            slice_column(codes + c * BLOCK, word(bits, c), slices, slices + SLICES_BYTES + word(places, c))
+    never = slices + SLICES_BYTES + word(image_address, image.TEST_BYTES) - BLOCK // 8
+    for k in range(BLOCK // 64):
+        poke(never, np.int64, k, 0)
+
+
+@part
+def walk_by_bits(image_address, tree, codes, slices, leaves):
+    """Send a block down a tree by the results of its tests; those of sets are made of the sets' columns."""
+    columns = word(image_address, image.COLUMN_COUNT)
+    places = image_address + word(image_address, image.TEST_PLACES)
+    tests = slices + SLICES_BYTES
+    for s in range(columns, columns + word(tree, 5)):
+        pack_column(codes + s * BLOCK, tests + word(places, s))
+    find_leaves_by_bits(tree, image_address + word(image_address, image.SLICED_NODES), tests, slices, leaves)
+
+
+@part
 def prepare_sets(image_address, tree, codes, rows):
     """For every categorical node of a tree, a column that is 1 where the row's class goes right."""
     first = word(tree, 4)
@@ -260,6 +318,21 @@ def walk_few(image_address, features, feature_stride, n, out, out_stride):
     release(memory)
 
 
+@part
+def encode_block(image_address, features, feature_stride, start, rows, codes, scratch):
+    """Write the columns of codes of up to 512 rows."""
+    for f in range(word(image_address, image.FEATURE_COUNT)):
+        record = image_address + word(image_address, image.CODED_FEATURES) + 8 * ranks.FEATURE_WORDS * f
+        source = row_of(features, feature_stride, word(record, ranks.FEATURE)) + 8 * start
+        categories = word(record, ranks.CATEGORIES)
+        if categories:
+            table = image_address + word(image_address, image.CODED_CLASSES) + word(record, ranks.CLASSES)
+            target = codes + word(record, ranks.FIRST_COLUMN) * BLOCK
+            encode_categories(source, rows, table, categories, target, BLOCK)
+        else:
+            encode_numbers(image_address, record, source, rows, codes, scratch)
+
+
 @routine
 def coded_walk(image_address, features, feature_stride, n, out, out_stride):
     """Score 512 rows at a time: code their features, then send all of them down one tree after the other."""
@@ -268,7 +341,8 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
         return
     outputs = word(image_address, image.OUTPUTS)
     columns = word(image_address, image.COLUMN_COUNT) + word(image_address, image.MOST_SETS)
-    memory = allocate((columns + 1 + 8 * outputs) * BLOCK + ranks.SCRATCH + 64)
+    sliced = slices_bytes(image_address, n)
+    memory = allocate((columns + 1 + 8 * outputs) * BLOCK + ranks.SCRATCH + sliced + 64)
     if memory == 0:
         deliver_nothing(image_address, n, out, out_stride)
         return
@@ -276,21 +350,15 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
     leaves = codes + columns * BLOCK
     sums = leaves + BLOCK
     scratch = sums + 8 * outputs * BLOCK
+    slices = scratch + ranks.SCRATCH
     nodes = image_address + word(image_address, image.CODED_NODES)
     planes = image_address + word(image_address, image.CODED_PLANES)
     for start in range(0, n, BLOCK):
         rows = min(BLOCK, n - start)
-        for f in range(word(image_address, image.FEATURE_COUNT)):
-            record = image_address + word(image_address, image.CODED_FEATURES) + 8 * ranks.FEATURE_WORDS * f
-            source = row_of(features, feature_stride, word(record, ranks.FEATURE)) + 8 * start
-            categories = word(record, ranks.CATEGORIES)
-            if categories:
-                table = image_address + word(image_address, image.CODED_CLASSES) + word(record, ranks.CLASSES)
-                encode_categories(
-                    source, rows, table, categories, codes + word(record, ranks.FIRST_COLUMN) * BLOCK, BLOCK
-                )
-            else:
-                encode_numbers(image_address, record, source, rows, codes, scratch)
+        encode_block(image_address, features, feature_stride, start, rows, codes, scratch)
+        by_bits = sliced != 0 and rows >= MANY_ROWS
+        if by_bits:
+            slice_columns(image_address, codes, slices)
         for i in range(outputs * BLOCK):
             poke(sums, np.float64, i, 0.0)
         for t in range(word(image_address, image.TREES)):
@@ -299,9 +367,12 @@ def coded_walk(image_address, features, feature_stride, n, out, out_stride):
             target = sums + 8 * BLOCK * (t % outputs)
             if word(tree, 3) == 0:
                 walk_deep(tree, nodes, planes, codes, rows, target)
+                continue
+            if by_bits:
+                walk_by_bits(image_address, tree, codes, slices, leaves)
             else:
                 find_leaves(tree, nodes, codes, leaves, rows)
-                add_values(tree, planes, leaves, rows, target)
+            add_values(tree, planes, leaves, rows, target)
         for k in range(outputs):
             deliver(sums + 8 * BLOCK * k, out + k * out_stride + 8 * start, rows)
     release(memory)
