@@ -109,6 +109,13 @@ def test_a_level_is_chosen_by_what_the_cpu_has_and_how_images_are_laid_out():
     assert levels.best_level(set(v4) - {"movbe"}) is None
 
 
+def test_how_many_bytes_a_shuffle_looks_up():
+    wanted = {"x86-64-v2": 16, "x86-64-v3": 32, "x86-64-v4": 32}
+    assert {level: levels.shuffle_bytes(features) for level, features in levels.LEVELS.items()} == wanted
+    assert levels.shuffle_bytes({"sse4.2", "avx"}) == 16  # which include SSSE3, named or not
+    assert levels.shuffle_bytes({"sse3", "neon"}) == 0
+
+
 def test_every_declared_routine_is_shipped():
     shipped = ship.routines()
     assert len(shipped) > 60

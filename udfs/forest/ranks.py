@@ -3,7 +3,8 @@
 Two ways that give the same bytes. With 16-bit keys: a monotone map to 65,535 keys, then a binary search over the keys of the
 thresholds whose tables stay in registers (permutes, no gather); the few rows whose key is a threshold's own are left undecided.
 With the thresholds themselves: buckets of equal width tell most of the rank, a search of a few gathers the rest.
-Measured on an AVX-512 machine with slow gathers, a value takes 0.9 ns by keys and 2.9 ns by buckets.
+Measured on an AVX-512 machine with slow gathers, a value takes 0.9 ns by keys and 2.9 ns by buckets. On a Zen 4 with AVX2, where
+eight loads are faster than its gathers, it takes 4.5 ns by buckets eight values at a time and 1.9 ns in one loop over the block.
 """
 
 # ruff: noqa: PLR0917 - kernels and what writes them take addresses and counts, by position
