@@ -143,5 +143,6 @@ CONTESTANTS: dict[str, Contestant] = {
     "ONNX Runtime": Contestant(libraries.onnx_runtime, ("onnxruntime", "onnxmltools"), compiles=True),
     "XGBoost inplace_predict": Contestant(libraries.xgboost_own, ("xgboost-cpu",), compiles=True),
     "hummingbird, TorchScript": Contestant(libraries.hummingbird, ("hummingbird-ml", "torch"), "hummingbird"),
+    "orbital in DuckDB": Contestant(sql_trees.orbital_sql, ("orbital", "duckdb"), "orbital", compiles=True),
     "plain SQL in DuckDB": Contestant(sql_trees.plain_sql, ("duckdb",)),
 }

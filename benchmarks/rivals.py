@@ -10,10 +10,15 @@ measured, and kept in ``.bench/rivals.json``, so that a part can be measured aga
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import math
 import os
+import re
+import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,46 +30,40 @@ from benchmarks.rivals_page import write_pages
 
 RESULTS = BENCH / "rivals.json"
 SIZES, QUICK_SIZES = (1, 100, 10_000, 1_000_000), (1, 100, 10_000)
-PREPARING, MEASURING = 600, 90  # seconds that a contestant may take for a model
+PREPARING, MEASURING = 400, 150  # seconds of CPU time that a contestant may take for a model
+PATIENCE = 8  # how much longer that may take beside other work
+UNDONE = "not done after"
 Result = dict[str, Any]
 
 
 def contest(name: str, folder: Path, sizes: tuple[int, ...], limit: float, **settings: float) -> Result:
-    """What a contestant's process said, as far as it came, and why it went no further."""
+    """What a contestant's process said, as far as it came, and why it went no further. The limit is of CPU time, which nobody else takes."""
     found: Result = {"sizes": {}}
     options = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     try:
         python = python_of(CONTESTANTS[name].environment)
     except (NotInstalledError, OSError, subprocess.CalledProcessError) as error:
         return {**found, "failed": f"not installed: {error}"[:200]}
-    command = [
-        str(python),
-        "-m",
-        "benchmarks.contest",
-        name,
-        str(folder),
-        "--sizes",
-        ",".join(map(str, sizes)),
-        *options,
-    ]
+    chosen = ["--sizes", ",".join(map(str, sizes)), "--limit", str(math.ceil(limit))]
+    command = [str(python), "-m", "benchmarks.contest", name, str(folder), *chosen, *options]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(BENCH.parent)}
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=environment, cwd=BENCH.parent) as process:
         try:
-            out, err = process.communicate(timeout=limit)
+            out, err = process.communicate(timeout=PATIENCE * limit)
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            found["failed"] = f"not done after {limit:.0f} s"
     for line in out.splitlines():
         said = json.loads(line) if line.startswith("{") else {}
         found |= {key: said[key] for key in ("versions", "python", "load") if key in said}
         if "size" in said:
             found["sizes"][str(said["size"])] = said
-    if process.returncode and "failed" not in found:
-        found["failed"] = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1].removeprefix(
-            "RuntimeError: "
-        )[:200]
+    if process.returncode in (-signal.SIGKILL, -signal.SIGXCPU):
+        found["failed"] = f"{UNDONE} {limit:.0f} s"
+    elif process.returncode:
+        last = (err.strip().splitlines() or [f"exit code {process.returncode}"])[-1]
+        found["failed"] = last.removeprefix("RuntimeError: ")[:200]
     return found
 
 
@@ -91,17 +90,40 @@ def main() -> None:
         write_pages(json.loads(RESULTS.read_text(encoding="utf-8")))
 
 
+def prepared(name: str, folder: Path) -> Path:
+    """Where it is kept that a contestant's part that is made once a model is done, and how it failed."""
+    return folder / f"prepared-{re.sub('[^a-z0-9]+', '-', name.lower())}"
+
+
 def prepare(folders: dict[str, Path], names: list[str]) -> None:
-    """Compile and convert: what takes minutes once a model must not be in a measured time."""
-    for model, folder in folders.items():
-        for name in names:
-            done = folder / f"prepared-{list(CONTESTANTS).index(name)}"
-            if done.exists() or not CONTESTANTS[name].compiles:
-                continue
-            began = time.perf_counter()
-            found = contest(name, folder, (1,), PREPARING, least=0)
-            print(f"prepared {name} for {model} in {time.perf_counter() - began:.0f} s", told(found), flush=True)
-            done.touch()
+    """Compile and convert, as many at a time as there are cores: what takes minutes once a model must not be in a measured time."""
+    missing = [
+        (name, folder)
+        for name in names
+        for folder in reversed(folders.values())  # the large ones are not the last to begin
+        if CONTESTANTS[name].compiles and not prepared(name, folder).exists()
+    ]
+    for environment in {CONTESTANTS[name].environment for name in names}:
+        with contextlib.suppress(NotInstalledError, OSError, subprocess.CalledProcessError):  # told by contest
+            python_of(environment)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(lambda pair: prepare_one(*pair), missing))
+
+
+def prepare_one(name: str, folder: Path) -> None:
+    began = time.perf_counter()
+    found = contest(name, folder, (1,), PREPARING, least=0)
+    print(f"prepared {name} for {folder.name} in {time.perf_counter() - began:.0f} s", told(found), flush=True)
+    failed = found.get("failed", "")
+    prepared(name, folder).write_text(failed if failed.startswith(UNDONE) else "", encoding="utf-8")
+
+
+def measured(name: str, folder: Path, *, quick: bool) -> Result:
+    """A contestant's result; one that never was ready is not waited for again."""
+    if CONTESTANTS[name].compiles and (failed := prepared(name, folder).read_text(encoding="utf-8")):
+        return {"sizes": {}, "failed": f"{failed} of making it ready"}
+    sizes, least = (QUICK_SIZES, 0.05) if quick else (SIZES, 0.3)
+    return contest(name, folder, sizes, MEASURING, least=least)
 
 
 def measure(folders: dict[str, Path], names: list[str], *, quick: bool) -> None:
@@ -110,8 +132,7 @@ def measure(folders: dict[str, Path], names: list[str], *, quick: bool) -> None:
     for model, folder in folders.items():
         print(f"\n{model}", flush=True)
         for name in names:
-            sizes, least = (QUICK_SIZES, 0.05) if quick else (SIZES, 0.3)
-            found = contest(name, folder, sizes, MEASURING, least=least)
+            found = measured(name, folder, quick=quick)
             kept.setdefault(model, {})[name] = found
             RESULTS.write_text(json.dumps(kept, indent=1), encoding="utf-8")
             print(f"{name}: {told(found)}", flush=True)

@@ -67,6 +67,36 @@ def test_plain_sql_gives_the_scores(folder):
     assert compared["difference"] < 1e-12
 
 
+def test_plain_sql_gives_the_scores_of_several_classes(tmp_path):
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((500, 3))
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    parameters = {"objective": "multiclass", "num_class": 3, "verbose": -1, "num_threads": 1, "num_leaves": 5}
+    label = np.digitize(np.nan_to_num(rows[:, 0]) + np.nan_to_num(rows[:, 1]), [-0.5, 0.5])
+    booster = lgb.train(parameters, lgb.Dataset(rows, label), 4)
+    booster.save_model(tmp_path / "model.txt")
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "wanted.npy", booster.predict(rows, num_threads=1))
+    task = contest.Task(tmp_path, 500)
+    assert contest.compared(task, sql_trees.plain_sql(task))["difference"] < 1e-12
+
+
+def test_what_was_never_ready_is_not_waited_for_again(folder, monkeypatch):
+    monkeypatch.setattr(rivals, "PREPARING", 0.01)
+    monkeypatch.setattr(rivals, "python_of", lambda _: Path(sys.executable))
+    rivals.prepare_one("ONNX Runtime", folder)
+    monkeypatch.setattr(rivals, "contest", lambda *_, **__: pytest.fail("it was run again"))
+    found = rivals.measured("ONNX Runtime", folder, quick=True)
+    assert found == {"sizes": {}, "failed": "not done after 0 s of making it ready"}
+
+
+def test_the_limit_is_of_cpu_time(folder, monkeypatch):
+    monkeypatch.setattr(rivals, "python_of", lambda _: Path(sys.executable))
+    monkeypatch.setattr(rivals, "PATIENCE", 1_000)
+    found = rivals.contest("LightGBM predict, numpy", folder, (1,), 1, least=100)
+    assert found["failed"] == "not done after 1 s"
+
+
 def test_failures_are_told(folder, monkeypatch):
     def refuse(_):
         raise NotInstalledError("no such package")
