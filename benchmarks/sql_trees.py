@@ -44,7 +44,7 @@ def of_a_query(connection: Any, scores: str, columns: list[str]) -> Ready:
 
 
 def plain_sql(task: Task) -> Ready:
-    """Every test of a node and every tree is a column of a subquery: one expression of all trees takes DuckDB ten times as long to plan."""
+    """Every test of a node and every tree is a column of a subquery: one expression of all trees takes DuckDB several times as long."""
     connection = connected(task)
     names = [f'"{name}"' for name in task.booster.feature_name()]
     tests: dict[str, int] = {}

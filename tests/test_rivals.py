@@ -14,7 +14,7 @@ import pytest
 from benchmarks import contest, rivals, sql_trees
 from benchmarks.environments import NotInstalledError
 from benchmarks.pictures import bars, curves, moved_apart
-from benchmarks.rivals_page import KERNEL, absent, table, verdict
+from benchmarks.rivals_page import IN_DATABASE, KERNEL, QUERY, absent, of_the_query, table, verdict
 
 
 def result(**times):
@@ -36,6 +36,24 @@ def test_a_rival_that_wins_is_said_to():
     assert first == "* **Single rows: hare wins**, 2.00 times as fast as sqlml's kernel."
     assert second.endswith("2.0 times as fast as the best rival, hare.")
     assert "| hare | **2 µs** | 2 µs |" in table(found, "cpu")[-1]
+
+
+def test_where_a_query_loses_is_said():
+    found = {
+        QUERY: result(n1=1e-3, n100=1e-5, n10000=3e-7),
+        "hare": result(n1=1e-5, n100=5e-6, n10000=2e-6),
+        "tortoise": result(n1=2e-5, n100=2e-5, n10000=2e-6),
+        IN_DATABASE[0]: result(n1=1e-1, n100=1e-3, n10000=3e-5),
+    }
+    lost, inside = of_the_query(found)
+    assert (
+        "single rows (hare is 100 times as fast; faster are 2 of them) and batches of 100 (hare is 2.0 times as fast;"
+        in lost
+    )
+    assert lost.startswith("* **")
+    assert "is 100 times as fast as the best of the trees as SQL" in inside
+    found[IN_DATABASE[1]] = result(n1=5e-4)
+    assert "trees as SQL win somewhere**: they take 0.50 times" in of_the_query(found)[1]
 
 
 def test_scores_of_another_model_do_not_win():
