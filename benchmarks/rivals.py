@@ -26,11 +26,12 @@ from benchmarks.contestants import CONTESTANTS
 from benchmarks.environments import NotInstalledError, python_of
 from benchmarks.forests import BENCH, FORESTS, forest_folder
 from benchmarks.measure import seconds
-from benchmarks.rivals_page import write_pages
+from benchmarks.rivals_page import QUIET, write_pages
 
 RESULTS = BENCH / "rivals.json"
 SIZES, QUICK_SIZES = (1, 100, 10_000, 1_000_000), (1, 100, 10_000)
 PREPARING, MEASURING = 400, 150  # seconds of CPU time that a contestant may take for a model
+SETTLING = 60  # seconds, at most, between preparing and measuring
 PATIENCE = 8  # how much longer that may take beside other work
 UNDONE = "not done after"
 Result = dict[str, Any]
@@ -108,6 +109,16 @@ def prepare(folders: dict[str, Path], names: list[str]) -> None:
             python_of(environment)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda pair: prepare_one(*pair), missing))
+    if missing:
+        settle()
+
+
+def settle() -> None:
+    """Wait until the load average has forgotten what was just prepared, so that it tells of others only."""
+    for _ in range(SETTLING):
+        if os.getloadavg()[0] < QUIET / 2:
+            break
+        time.sleep(1)
 
 
 def prepare_one(name: str, folder: Path) -> None:
