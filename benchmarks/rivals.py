@@ -10,7 +10,6 @@ measured, and kept in ``.bench/rivals.json``, so that a part can be measured aga
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import math
 import os
@@ -83,7 +82,10 @@ def main() -> None:
     parser.add_argument("--page", action="store_true", help="only write the page again")
     arguments = parser.parse_args()
     if not arguments.page:
-        folders = {model: forest_folder(model) for model in arguments.models}
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for environment in {CONTESTANTS[name].environment for name in arguments.contestants}:
+                pool.submit(python_of, environment)  # what goes wrong there is told by contest
+            folders = {model: forest_folder(model) for model in arguments.models}
         prepare(folders, arguments.contestants)
     if not arguments.page and not arguments.prepare:
         measure(folders, arguments.contestants, quick=arguments.quick)
@@ -104,9 +106,6 @@ def prepare(folders: dict[str, Path], names: list[str]) -> None:
         for folder in reversed(folders.values())  # the large ones are not the last to begin
         if CONTESTANTS[name].compiles and not prepared(name, folder).exists()
     ]
-    for environment in {CONTESTANTS[name].environment for name in names}:
-        with contextlib.suppress(NotInstalledError, OSError, subprocess.CalledProcessError):  # told by contest
-            python_of(environment)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(lambda pair: prepare_one(*pair), missing))
     if missing:
@@ -143,10 +142,11 @@ def measure(folders: dict[str, Path], names: list[str], *, quick: bool) -> None:
     for model, folder in folders.items():
         print(f"\n{model}", flush=True)
         for name in names:
+            began = time.perf_counter()
             found = measured(name, folder, quick=quick)
             kept.setdefault(model, {})[name] = found
             RESULTS.write_text(json.dumps(kept, indent=1), encoding="utf-8")
-            print(f"{name}: {told(found)}", flush=True)
+            print(f"{name} in {time.perf_counter() - began:.0f} s: {told(found)}", flush=True)
 
 
 if __name__ == "__main__":
