@@ -26,7 +26,8 @@ import numpy as np
 
 BATCHES = {1: 500, 100: 5}  # how many batches of a size there are, one otherwise
 MEMORY = 14 << 30  # a contestant that wants more fails by itself and takes nobody along
-LONG = 3.0  # seconds that all batches may take if their scores are to be compared as well
+LONG = 3.0  # seconds that all batches may take if their scores are to be compared as well,
+FEW = 100  # unless they are as small as this
 CLOSE = 1e-5  # what counts as the same score where a contestant computes in single precision
 
 Array = np.ndarray[Any, Any]
@@ -136,7 +137,8 @@ def measure(prepare: Callable[[Task], Ready | None], task: Task, least: float) -
         return {"size": task.size, "skipped": "not for batches"}
     batches = ready.batches or len(task.batches)
     cpu, wall, samples = timed(ready.run, batches, least)
-    said = {"size": task.size, "made_in": ready.made_in, **(compared(task, ready) if cpu * batches < LONG else {})}
+    check = task.size <= FEW or cpu * batches < LONG
+    said = {"size": task.size, "made_in": ready.made_in, **(compared(task, ready) if check else {})}
     return {**said, "cpu": cpu / task.size, "wall": wall / task.size, "samples": samples}
 
 

@@ -30,7 +30,7 @@ Results = dict[str, dict[str, Any]]
 def figure(found: dict[str, Any], size: int, clock: str = "cpu") -> float | None:
     """The seconds a row, unless they are not known or not of this model."""
     said = found.get("sizes", {}).get(str(size), {})
-    return said.get(clock) if said.get("close", 1.0) >= FEW_CLOSE else None
+    return said.get(clock) if compared(found).get("close", 1.0) >= FEW_CLOSE else None
 
 
 def compared(found: dict[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,11 @@ def test_scores_of_another_model_do_not_win():
     found = {KERNEL: result(n1=4e-6), "guesser": fast}
     assert "guesser" not in "".join([*verdict(found), *table(found, "cpu")])
     assert "guesser: not this model: 50 %" in "".join(absent(found))
+    lucky = result(n1=1e-9, n100=1e-9, n10000=1e-9)  # the one row was right, and ten thousand took too long to compare
+    lucky["sizes"]["100"]["close"] = 0.7
+    del lucky["sizes"]["10000"]["close"], lucky["sizes"]["10000"]["difference"]
+    found = {KERNEL: result(n1=4e-6, n100=4e-6, n10000=4e-6), "lucky": lucky}
+    assert "lucky" not in "".join([*verdict(found), *table(found, "cpu")])
 
 
 @pytest.fixture
