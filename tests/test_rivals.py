@@ -115,7 +115,6 @@ def test_what_was_never_ready_is_not_waited_for_again(folder, monkeypatch):
 
 def test_the_limit_is_of_cpu_time(folder, monkeypatch):
     monkeypatch.setattr(rivals, "python_of", lambda _: Path(sys.executable))
-    monkeypatch.setattr(rivals, "PATIENCE", 1_000)
     found = rivals.contest("LightGBM predict, numpy", folder, (1,), 1, least=100)
     assert found["failed"] == "not done after 1 s"
 
