@@ -130,15 +130,19 @@ def compared(task: Task, ready: Ready) -> dict[str, Any]:
     }
 
 
-def measure(prepare: Callable[[Task], Ready | None], task: Task, least: float) -> dict[str, Any]:
-    """What is said of one size."""
+def measure(prepare: Callable[[Task], Ready | None], task: Task, least: float, expected: float) -> dict[str, Any]:
+    """What is said of one size, of which a batch is expected to take so many seconds."""
+    few = task.size <= FEW
     ready = prepare(task)
     if ready is None:
         return {"size": task.size, "skipped": "not for batches"}
     batches = ready.batches or len(task.batches)
+    if few or expected < LONG:
+        ready.run(0)  # what only a first call does
     cpu, wall, samples = timed(ready.run, batches, least)
-    check = task.size <= FEW or cpu * batches < LONG
-    said = {"size": task.size, "made_in": ready.made_in, **(compared(task, ready) if check else {})}
+    said = {"size": task.size, "made_in": ready.made_in}
+    if few or cpu * batches < LONG:
+        said |= compared(task, ready)
     return {**said, "cpu": cpu / task.size, "wall": wall / task.size, "samples": samples}
 
 
@@ -163,7 +167,7 @@ def main() -> None:
         if size > 10_000 and expected > arguments.longest:
             last = {"size": size, "skipped": "too long", "expected": expected}
         else:
-            last = measure(contestant.prepare, Task(arguments.folder, size), arguments.least)
+            last = measure(contestant.prepare, Task(arguments.folder, size), arguments.least, expected)
         print(json.dumps(last), flush=True)
 
 

@@ -99,7 +99,8 @@ def query(task: Task) -> Ready:
 
 
 def predict_numpy(task: Task) -> Ready:
-    return Ready(lambda k: task.booster.predict(task.batches[k], num_threads=1))
+    booster, batches = task.booster, task.batches
+    return Ready(lambda k: booster.predict(batches[k], num_threads=1))
 
 
 def predict_arrow(task: Task) -> Ready:
@@ -107,7 +108,8 @@ def predict_arrow(task: Task) -> Ready:
 
     names = [f"f{k}" for k in range(task.rows.shape[1])]
     tables = [pa.table(list(np.ascontiguousarray(batch.T)), names=names) for batch in task.batches]
-    return Ready(lambda k: task.booster.predict(tables[k], num_threads=1))
+    booster = task.booster
+    return Ready(lambda k: booster.predict(tables[k], num_threads=1))
 
 
 def single_row_fast(task: Task) -> Ready | None:
