@@ -1,6 +1,6 @@
 """One contestant on one model, in a process and an environment of its own: a line of JSON for every size of a batch.
 
-python -m benchmarks.contest CONTESTANT FOLDER [--sizes 1,100] [--least SECONDS] [--longest SECONDS]
+python -m benchmarks.contest CONTESTANT FOLDER [--sizes 1,100] [--least SECONDS]
 
 A line tells the CPU time and the time a row took, each the median over batches that hold different rows, and how the scores
 compare with LightGBM's. Nothing but numpy is imported before a contestant asks for more.
@@ -154,7 +154,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", default="1,100,10000,1000000")
     parser.add_argument("--least", type=float, default=0.3, help="seconds that a figure is measured for")
-    parser.add_argument("--longest", type=float, default=70, help="seconds that a batch may be expected to take")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     contestant = CONTESTANTS[arguments.contestant]
@@ -164,7 +163,7 @@ def main() -> None:
     last: dict[str, Any] = {}
     for size in map(int, arguments.sizes.split(",")):
         expected = last.get("cpu", 0.0) * size  # the CPU's, which other work does not lengthen
-        if size > 10_000 and expected > arguments.longest:
+        if size > 10_000 and expected > contestant.longest:
             last = {"size": size, "skipped": "too long", "expected": expected}
         else:
             last = measure(contestant.prepare, Task(arguments.folder, size), arguments.least, expected)
