@@ -28,7 +28,7 @@ from benchmarks.rivals_page import QUIET, write_pages
 
 RESULTS = BENCH / "rivals.json"
 SIZES, QUICK_SIZES = (1, 100, 10_000, 1_000_000), (1, 100, 10_000)
-PREPARING, MEASURING = 400, 150  # seconds of CPU time that a contestant may take for a model
+PREPARING, MEASURING = 300, 120  # seconds of CPU time that a contestant may take for a model
 SETTLING = 60  # seconds, at most, between preparing and measuring
 PATIENCE = 8  # how many times as long that may take beside other work
 UNDONE = "not done after"
