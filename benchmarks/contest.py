@@ -1,6 +1,6 @@
 """One contestant on one model, in a process and an environment of its own: a line of JSON for every size of a batch.
 
-python -m benchmarks.contest CONTESTANT FOLDER [--sizes 1,100] [--least SECONDS] [--longest SECONDS]
+python -m benchmarks.contest CONTESTANT FOLDER [--sizes 1,100] [--least SECONDS]
 
 A line tells the CPU time and the time a row took, each the median over batches that hold different rows, and how the scores
 compare with LightGBM's. Nothing but numpy is imported before a contestant asks for more.
@@ -26,7 +26,8 @@ import numpy as np
 
 BATCHES = {1: 500, 100: 5}  # how many batches of a size there are, one otherwise
 MEMORY = 14 << 30  # a contestant that wants more fails by itself and takes nobody along
-LONG = 3.0  # seconds that a batch may take if its scores are to be compared as well
+LONG = 3.0  # seconds that all batches may take if their scores are to be compared as well,
+FEW = 100  # unless they are as small as this
 CLOSE = 1e-5  # what counts as the same score where a contestant computes in single precision
 
 Array = np.ndarray[Any, Any]
@@ -67,12 +68,12 @@ class Task:
 
     def made_once(self, name: str, make: Callable[[Path], Any]) -> tuple[Path, float]:
         """A file that takes long to make, and the CPU time it took, compilers called included."""
-        path = self.folder / name
-        if not path.exists():
+        path, taken = self.folder / name, self.folder / (name + ".seconds")
+        if not taken.exists():  # it is written last, so half a file is made again
             began = sum(os.times()[:4])
             make(path)
-            path.with_name(path.name + ".seconds").write_text(str(sum(os.times()[:4]) - began), encoding="ascii")
-        return path, float(path.with_name(path.name + ".seconds").read_text(encoding="ascii"))
+            taken.write_text(str(sum(os.times()[:4]) - began), encoding="ascii")
+        return path, float(taken.read_text(encoding="ascii"))
 
 
 @dataclass
@@ -102,11 +103,11 @@ def timed(run: Callable[[int], Any], batches: int, least: float) -> tuple[float,
             number += 1
         cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
         spent += wall
-        if wall < 2e-3 and not samples:  # too short for the clock: more calls a sample, and these do not count
+        if cpu < 2e-3 and not samples:  # too short for the clock: more calls a sample, and these do not count
             repeats *= 2
             continue
         samples.append((cpu / repeats, wall / repeats))
-        if wall > 1.0:  # long enough to be told from noise
+        if cpu > 1.0:  # long enough to be told from noise
             break
     return median(s[0] for s in samples), median(s[1] for s in samples), len(samples)
 
@@ -129,13 +130,19 @@ def compared(task: Task, ready: Ready) -> dict[str, Any]:
     }
 
 
-def measure(prepare: Callable[[Task], Ready | None], task: Task, least: float, *, check: bool) -> dict[str, Any]:
-    """What is said of one size."""
+def measure(prepare: Callable[[Task], Ready | None], task: Task, least: float, expected: float) -> dict[str, Any]:
+    """What is said of one size, of which a batch is expected to take so many seconds."""
+    few = task.size <= FEW
     ready = prepare(task)
     if ready is None:
         return {"size": task.size, "skipped": "not for batches"}
-    said = {"size": task.size, "made_in": ready.made_in, **(compared(task, ready) if check else {})}
-    cpu, wall, samples = timed(ready.run, ready.batches or len(task.batches), least)
+    batches = ready.batches or len(task.batches)
+    if few or expected < LONG:
+        ready.run(0)  # what only a first call does
+    cpu, wall, samples = timed(ready.run, batches, least)
+    said = {"size": task.size, "made_in": ready.made_in}
+    if few or cpu * batches < LONG:
+        said |= compared(task, ready)
     return {**said, "cpu": cpu / task.size, "wall": wall / task.size, "samples": samples}
 
 
@@ -147,7 +154,6 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--sizes", default="1,100,10000,1000000")
     parser.add_argument("--least", type=float, default=0.3, help="seconds that a figure is measured for")
-    parser.add_argument("--longest", type=float, default=10, help="seconds that a batch may be expected to take")
     arguments = parser.parse_args()
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     contestant = CONTESTANTS[arguments.contestant]
@@ -157,11 +163,10 @@ def main() -> None:
     last: dict[str, Any] = {}
     for size in map(int, arguments.sizes.split(",")):
         expected = last.get("cpu", 0.0) * size  # the CPU's, which other work does not lengthen
-        if size > 10_000 and expected > arguments.longest:
+        if size > 10_000 and expected > contestant.longest:
             last = {"size": size, "skipped": "too long", "expected": expected}
         else:
-            check = expected < LONG  # the first rows of a large batch are those of the smaller ones
-            last = measure(contestant.prepare, Task(arguments.folder, size), arguments.least, check=check)
+            last = measure(contestant.prepare, Task(arguments.folder, size), arguments.least, expected)
         print(json.dumps(last), flush=True)
 
 

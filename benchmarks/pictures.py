@@ -7,16 +7,18 @@ from collections.abc import Callable, Mapping
 from html import escape
 
 ROW, LEFT, WIDTH = 24, 210, 430
-RIGHT, HEIGHT = 190, 400
-LABEL = 14
+RIGHT, HEIGHT = 215, 400
+LABEL, LEAD = 14, 24  # the height of a label, and how far it is from the point it names
 STYLE = """<style>
   svg { font-family: -apple-system, "Segoe UI", Helvetica, Arial, sans-serif } text { font-size: 13px }
   .page { fill: #ffffff; stroke: #d0d7de } .text { fill: #1f2328 } .title { fill: #1f2328; font-weight: 600 }
   .grid { stroke: #d8dee4 } .faint { fill: #59636e; font-size: 11px }
   .ours { fill: #1a7f5a } .theirs { fill: #a8b3bf } .own { fill: none; stroke: #a8b3bf; stroke-dasharray: 3 2 }
+  .halo { stroke: #ffffff; stroke-width: 4; stroke-linejoin: round; paint-order: stroke } .lead { stroke: #a8b3bf; stroke-width: 0.75 }
   .line { fill: none; stroke: #a8b3bf; stroke-width: 1.5 } .line.our { stroke: #1a7f5a; stroke-width: 3 }
   @media (prefers-color-scheme: dark) {
     .page { fill: #0d1117; stroke: #3d444d } .text, .title { fill: #f0f6fc } .grid { stroke: #2a313c } .faint { fill: #9198a1 }
+    .halo { stroke: #0d1117 } .lead { stroke: #59636e }
     .ours { fill: #3fb98a } .theirs { fill: #59636e } .own { stroke: #59636e } .line { stroke: #59636e } .line.our { stroke: #3fb98a }
   }
 </style>"""
@@ -54,7 +56,7 @@ def bars(title: str, values: Mapping[str, float], other: frozenset[str] = frozen
     low = math.floor(math.log10(ordered[0][1])) - 0.3
     scale = WIDTH / (math.log10(ordered[-1][1]) - low)
     bottom = 44 + ROW * len(ordered)
-    lines = _frame(LEFT + WIDTH + 100, bottom + 26, title)
+    lines = _frame(LEFT + WIDTH + 100, bottom + 44, title)
     for power in range(math.ceil(low), math.floor(math.log10(ordered[-1][1])) + 1):
         x = LEFT + scale * (power - low)
         lines.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="38" y2="{bottom}"/>')
@@ -65,8 +67,10 @@ def bars(title: str, values: Mapping[str, float], other: frozenset[str] = frozen
         lines += [
             _text("text", LEFT - 8, y + 14, name, "end"),
             f'<rect class="{kind}" x="{LEFT}" y="{y + 2}" width="{length:.1f}" height="{ROW - 7}" rx="2"/>',
-            _text("text", LEFT + length + 6, y + 14, time_text(value)),
+            _text("text halo", LEFT + length + 6, y + 14, time_text(value)),
         ]
+    notes = "logarithmic scale, shorter is better" + "; dashed: a model of its own, of the same size" * bool(other)
+    lines.append(_text("faint", LEFT, bottom + 32, notes))
     return "\n".join([*lines, "</svg>\n"])
 
 
@@ -91,7 +95,15 @@ def curves(title: str, values: Mapping[str, Mapping[int, float]]) -> str:
         lines.append(_text("faint", left - 8, at + 4, time_text(10.0**power), "end"))
     for size in sizes:
         lines.append(_text("faint", x(size), bottom + 18, f"{size:,}", "middle"))
-    lines.append(_text("faint", (left + right) / 2, bottom + 34, "rows in a batch; time a row", "middle"))
+    lines.append(
+        _text(
+            "faint",
+            (left + right) / 2,
+            bottom + 34,
+            "rows in a batch; both scales are logarithmic, lower is better",
+            "middle",
+        )
+    )
     for name, points in sorted(values.items(), key=lambda item: is_ours(item[0])):
         path = " ".join(f"{x(size):.1f},{y(value):.1f}" for size, value in sorted(points.items()))
         kind = "line our" if is_ours(name) else "line"
@@ -114,10 +126,10 @@ def _labels(
     for start, names in ends.items():
         names.sort()
         places = moved_apart([at for at, _ in names])
-        lines += [
-            _text("text" if is_ours(name) else "faint", start + 9, place + 4, name)
-            for place, (_, name) in zip(places, names, strict=True)
-        ]
+        for place, (at, name) in zip(places, names, strict=True):
+            if abs(place - at) > LABEL / 2:
+                lines.append(f'<path class="lead" d="M{start + 4:.1f},{at:.1f} L{start + LEAD - 3:.1f},{place:.1f}"/>')
+            lines.append(_text("text halo" if is_ours(name) else "faint halo", start + LEAD, place + 4, name))
     return lines
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,8 @@ MAIN = HERE.parent / "README.md"
 BEGIN, END = "<!-- rivals: begin -->", "<!-- rivals: end -->"
 SIZES = (1, 100, 10_000, 1_000_000)
 PICTURED = 10_000
-KERNEL, BASE = "sqlml, the kernel", "LightGBM predict, numpy"
+KERNEL, QUERY, BASE = "sqlml, the kernel", "sqlml, a query in DuckDB", "LightGBM predict, numpy"
+IN_DATABASE = ("orbital in DuckDB", "plain SQL in DuckDB")
 FEW_CLOSE = 0.99  # a contestant with fewer scores that are LightGBM's scores another model: its times do not count
 
 QUIET = 2.0  # a load average that leaves the clock on the wall its meaning
@@ -27,7 +30,7 @@ Results = dict[str, dict[str, Any]]
 def figure(found: dict[str, Any], size: int, clock: str = "cpu") -> float | None:
     """The seconds a row, unless they are not known or not of this model."""
     said = found.get("sizes", {}).get(str(size), {})
-    return said.get(clock) if said.get("close", 1.0) >= FEW_CLOSE else None
+    return said.get(clock) if compared(found).get("close", 1.0) >= FEW_CLOSE else None
 
 
 def compared(found: dict[str, Any]) -> dict[str, Any]:
@@ -90,6 +93,42 @@ def verdict(results: Results) -> list[str]:
     return lines
 
 
+def of_the_query(results: Results) -> list[str]:
+    """How a whole query in DuckDB stands: where it loses to libraries that are called directly, and against trees as SQL."""
+    lost, times = [], []
+    for size in SIZES:
+        found = {name: v for name, said in results.items() if (v := figure(said, size))}
+        ours = found.get(QUERY)
+        if ours is None:
+            continue
+        inside = [found[name] for name in IN_DATABASE if name in found]
+        times += [min(inside) / ours] if inside else []
+        called = {name: v for name, v in found.items() if not is_ours(name) and name not in IN_DATABASE and v < ours}
+        if called:
+            best = min(called, key=called.__getitem__)
+            rows = "single rows" if size == 1 else f"batches of {size:,}"
+            ratio = times_text(ours / called[best])
+            lost.append(f"{rows} ({best} is {ratio} as fast; faster are {len(called)} of them)")
+    lines = (
+        [f"* **A whole query in DuckDB loses to libraries called directly** for {' and '.join(lost)}."] if lost else []
+    )
+    if times and min(times) < 1:
+        lines.append(f"* **Inside DuckDB, trees as SQL win somewhere**: they take {min(times):.2f} times sqlml's time.")
+    elif times:
+        lines.append(f"* Inside DuckDB, a query with sqlml is {_range(times)} as fast as the best of the trees as SQL.")
+    return lines
+
+
+def times_text(ratio: float) -> str:
+    """A ratio for people: two digits, and no exponent."""
+    return f"{float(f'{ratio:.2g}'):,.{1 if ratio < 10 else 0}f} times"
+
+
+def _range(ratios: list[float]) -> str:
+    least, most = times_text(min(ratios)), times_text(max(ratios))
+    return least if least == most else f"{least.removesuffix(' times')} to {most}"
+
+
 def absent(results: Results) -> list[str]:
     """Whoever is not in the table or in a part of it, and why."""
     lines = []
@@ -117,13 +156,14 @@ def section(model: str, results: Results, *, quiet: bool) -> str:
     slug = model.replace(" ", "")
     values = {name: v for name, found in results.items() if (v := figure(found, PICTURED))}
     own = frozenset(name for name, found in results.items() if "difference" not in compared(found))
-    title = f"{TITLES[model]}: time a row, batches of {PICTURED:,}"
+    title = f"{TITLES[model]}: CPU time a row, batches of {PICTURED:,}"
     (HERE / f"rivals-{slug}.svg").write_text(bars(title, values, own), encoding="utf-8")
     return "\n".join(
         [
             f"### {TITLES[model][0].upper()}{TITLES[model][1:]}",
             "",
             *verdict(results),
+            *of_the_query(results),
             "",
             *table(results, "cpu"),
             "",
@@ -162,6 +202,9 @@ def machine(kept: dict[str, Results]) -> str:
                     else " for lleaves"
                 )
                 versions[package + (apart if package == "llvmlite" else "")] = number
+    if compiler := shutil.which("gcc"):
+        said = subprocess.run([compiler, "-dumpfullversion"], capture_output=True, text=True, check=False)
+        versions["gcc"] = said.stdout.strip()
     told = ", ".join(f"{package} {number}" for package, number in sorted(versions.items()))
     load = busiest(kept)
     busy = (

@@ -14,7 +14,7 @@ import pytest
 from benchmarks import contest, rivals, sql_trees
 from benchmarks.environments import NotInstalledError
 from benchmarks.pictures import bars, curves, moved_apart
-from benchmarks.rivals_page import KERNEL, absent, table, verdict
+from benchmarks.rivals_page import IN_DATABASE, KERNEL, QUERY, absent, of_the_query, table, verdict
 
 
 def result(**times):
@@ -38,12 +38,35 @@ def test_a_rival_that_wins_is_said_to():
     assert "| hare | **2 µs** | 2 µs |" in table(found, "cpu")[-1]
 
 
+def test_where_a_query_loses_is_said():
+    found = {
+        QUERY: result(n1=1e-3, n100=1e-5, n10000=3e-7),
+        "hare": result(n1=1e-5, n100=5e-6, n10000=2e-6),
+        "tortoise": result(n1=2e-5, n100=2e-5, n10000=2e-6),
+        IN_DATABASE[0]: result(n1=1e-1, n100=1e-3, n10000=3e-5),
+    }
+    lost, inside = of_the_query(found)
+    assert (
+        "single rows (hare is 100 times as fast; faster are 2 of them) and batches of 100 (hare is 2.0 times as fast;"
+        in lost
+    )
+    assert lost.startswith("* **")
+    assert "is 100 times as fast as the best of the trees as SQL" in inside
+    found[IN_DATABASE[1]] = result(n1=5e-4)
+    assert "trees as SQL win somewhere**: they take 0.50 times" in of_the_query(found)[1]
+
+
 def test_scores_of_another_model_do_not_win():
     fast = result(n1=1e-9)
     fast["sizes"]["1"]["close"] = 0.5
     found = {KERNEL: result(n1=4e-6), "guesser": fast}
     assert "guesser" not in "".join([*verdict(found), *table(found, "cpu")])
     assert "guesser: not this model: 50 %" in "".join(absent(found))
+    lucky = result(n1=1e-9, n100=1e-9, n10000=1e-9)  # the one row was right, and ten thousand took too long to compare
+    lucky["sizes"]["100"]["close"] = 0.7
+    del lucky["sizes"]["10000"]["close"], lucky["sizes"]["10000"]["difference"]
+    found = {KERNEL: result(n1=4e-6, n100=4e-6, n10000=4e-6), "lucky": lucky}
+    assert "lucky" not in "".join([*verdict(found), *table(found, "cpu")])
 
 
 @pytest.fixture
@@ -65,6 +88,35 @@ def test_plain_sql_gives_the_scores(folder):
     task = contest.Task(folder, 1_000)
     compared = contest.compared(task, sql_trees.plain_sql(task))
     assert compared["difference"] < 1e-12
+
+
+def test_plain_sql_gives_the_scores_of_several_classes(tmp_path):
+    rng = np.random.default_rng(2)
+    rows = rng.standard_normal((500, 3))
+    rows[rng.random(rows.shape) < 0.1] = np.nan
+    parameters = {"objective": "multiclass", "num_class": 3, "verbose": -1, "num_threads": 1, "num_leaves": 5}
+    label = np.digitize(np.nan_to_num(rows[:, 0]) + np.nan_to_num(rows[:, 1]), [-0.5, 0.5])
+    booster = lgb.train(parameters, lgb.Dataset(rows, label), 4)
+    booster.save_model(tmp_path / "model.txt")
+    np.save(tmp_path / "rows.npy", rows)
+    np.save(tmp_path / "wanted.npy", booster.predict(rows, num_threads=1))
+    task = contest.Task(tmp_path, 500)
+    assert contest.compared(task, sql_trees.plain_sql(task))["difference"] < 1e-12
+
+
+def test_what_was_never_ready_is_not_waited_for_again(folder, monkeypatch):
+    monkeypatch.setattr(rivals, "PREPARING", 0.01)
+    monkeypatch.setattr(rivals, "python_of", lambda _: Path(sys.executable))
+    rivals.prepare_one("ONNX Runtime", folder)
+    monkeypatch.setattr(rivals, "contest", lambda *_, **__: pytest.fail("it was run again"))
+    found = rivals.measured("ONNX Runtime", folder, quick=True)
+    assert found == {"sizes": {}, "failed": "not done after 0 s of making it ready"}
+
+
+def test_the_limit_is_of_cpu_time(folder, monkeypatch):
+    monkeypatch.setattr(rivals, "python_of", lambda _: Path(sys.executable))
+    found = rivals.contest("LightGBM predict, numpy", folder, (1,), 1, least=100)
+    assert found["failed"] == "not done after 1 s"
 
 
 def test_failures_are_told(folder, monkeypatch):
