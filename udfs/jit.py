@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 
 from udfs import machine_code
+from udfs.later import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +24,7 @@ if TYPE_CHECKING:
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-class _Module:
-    """A module of numba's that is imported when something of it is used."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-types, cgutils, arrayobj = (_Module(f"numba.{name}") for name in ("core.types", "core.cgutils", "np.arrayobj"))
+types, cgutils, arrayobj = (Later(f"numba.{name}") for name in ("core.types", "core.cgutils", "np.arrayobj"))
 
 
 def _compiler() -> Any:
