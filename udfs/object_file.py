@@ -88,6 +88,8 @@ def _sections(data: bytes) -> list[_Section]:
     sections = [
         _Section(_string(data, strings + h[0]), h[1], h[2], h[4], h[5], h[6], h[7], max(h[8], 1)) for h in heads
     ]
+    if any(section.kind != _NOBITS and section.offset + section.size > len(data) for section in sections):
+        raise ObjectError("the object is cut short")
     if any(section.flags & _TLS or section.kind in _RUN_AT_LOAD for section in sections):
         raise ObjectError("memory of a thread, or code to run at once")
     return sections
