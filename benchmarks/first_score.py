@@ -6,11 +6,13 @@ python -m benchmarks.first_score FOLDER WHO MODEL             is one contestant,
 Three ways: installed from a wheel, which brings machine code along, so that there is nothing to compile; from a checkout (or
 an editable installation) whose kernel cache is empty; and the same with what that left in the cache.
 
-Measured beside other work, which makes CPU time a third longer, medians of 3, 10 doubles and two classes | text, a date, NULLs | 7
-classes: FIGURES
+Measured beside other work that kept both processors busy several times over, which makes CPU time a third longer or more, medians of
+3, 10 doubles and two classes | text, a date, NULLs | 7 classes: from a wheel 0.55 | 0.50 | 0.49 s, from a checkout 6.0 | 8.0 | 5.6 s
+and with a warm cache 0.48 | 0.56 | 0.50 s; LightGBM 1.9 to 2.0 s. In turn with the sources of before what is told below, 8 times each,
+under less load, with a warm cache: before 0.82 | 0.76 | 0.70 s (at best 0.75 | 0.67 | 0.64), now 0.56 | 0.47 | 0.51 s (0.50 | 0.45 | 0.41).
 The wheel's code for x86-64-v4 walks trees no slower than what is compiled for this very CPU (39 ms and 43 ms for the same rows).
 
-Where the time of a warm start goes, of 0.43 s: 0.15 s in importing duckdb and opening the file, as a plain connection does, 0.06 s in
+Where the time of a warm start goes, of 0.43 s under little load: 0.15 s in importing duckdb and opening the file, as a plain connection does, 0.06 s in
 numpy, 0.1 s in our own modules, half of which is the making of 90 data classes, 0.02 s in reading the committed models, 0.05 s in the
 statement. What saved the 0.25 s that it took more: asking DuckDB for a function by calling it, not by a list of all functions, which it
 then makes (35 ms); tokens by a regular expression in place of sqlglot, which is now loaded for TRANSFORM only (110 ms); no pyarrow
