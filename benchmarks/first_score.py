@@ -25,11 +25,12 @@ process is the user's.
 Where the time of a checkout's cold start goes, of 3.5 to 4.5 s: 0.4 s as above, 0.5 s in numba's imports,
 1.5 s in LLVM and the linker, the rest in numba's Python code, most of it in type inference and in the copies and analyses that each
 inlined ``part`` costs. Tried for it: no garbage collection while a routine is compiled (a sixth less, kept); threads (nothing: it is
-Python that runs, under one lock); processes (no less CPU time, and half the wait at best); compiling nothing that the statement does not
+Python that runs, under one lock); asking numba to look for new registrations only where a value is new (a hundredth); compiling nothing that the statement does not
 need (was so already: attributions, other types of columns and operators of no step are not compiled); machine code at build time (nothing
 is left to compile: kept, for wheels). An editable installation gets none, as the first change of a source would make it stale, and all
 routines of one level take half a minute of one processor, those of a first score 4 s: at ``make`` time that is what ``make demo`` and
-``make test``, which leave a filled cache behind, need anyway, and no user of a checkout would wait less in all.
+``make test``, which leave a filled cache behind, need anyway, and no user of a checkout would wait less in all. Not
+tried: more processes, which would take no less CPU time and half the wait at best.
 """
 
 from __future__ import annotations
