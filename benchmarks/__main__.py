@@ -26,7 +26,7 @@ from benchmarks import (
 )
 from benchmarks.measure import Figure
 from udfs.levels import best_level
-from udfs.machine_code import cpu_features
+from udfs.processor import features
 
 BENCHMARKS = {
     "scoring": scoring.measure,
@@ -83,7 +83,7 @@ def processor() -> str:
     except OSError:
         found = None
     name = found[1].strip() if found else platform.processor() or platform.machine()
-    return f"{name} ({VECTORS.get(best_level(cpu_features()), 'no known vectors')})"
+    return f"{name} ({VECTORS.get(best_level(features()), 'no known vectors')})"
 
 
 def write_readme(text: str) -> None:

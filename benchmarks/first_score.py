@@ -6,18 +6,31 @@ python -m benchmarks.first_score FOLDER WHO MODEL             is one contestant,
 Three ways: installed from a wheel, which brings machine code along, so that there is nothing to compile; from a checkout (or
 an editable installation) whose kernel cache is empty; and the same with what that left in the cache.
 
-Measured beside other work, which makes CPU time a third longer, medians of 3, 10 doubles and two classes | text, a date, NULLs | 7
-classes: from a wheel 0.66 | 0.66 | 0.67 s, from a checkout 3.9 | 5.8 | 3.8 s and with a warm cache 0.65 | 0.66 | 0.71 s; LightGBM 1.7 s.
+Measured beside other work that kept both processors busy several times over, which makes CPU time a third longer or more, medians of
+3, 10 doubles and two classes | text, a date, NULLs | 7 classes: from a wheel 0.55 | 0.50 | 0.49 s, from a checkout 6.0 | 8.0 | 5.6 s
+and with a warm cache 0.48 | 0.56 | 0.50 s; LightGBM 1.9 to 2.0 s. In turn with the sources of before what is told below, 8 times each,
+under less load, with a warm cache: before 0.82 | 0.76 | 0.70 s (at best 0.75 | 0.67 | 0.64), now 0.56 | 0.47 | 0.51 s (0.50 | 0.45 | 0.41).
 The wheel's code for x86-64-v4 walks trees no slower than what is compiled for this very CPU (39 ms and 43 ms for the same rows).
 
-Where the time of a checkout's cold start goes, of 3.5 to 4.5 s: 0.5 s in imports that a warm start has as well, 0.5 s in numba's,
+Where the time of a warm start goes, of 0.43 s under little load: 0.15 s in importing duckdb and opening the file, as a plain connection does, 0.06 s in
+numpy, 0.1 s in our own modules, half of which is the making of 90 data classes, 0.02 s in reading the committed models, 0.05 s in the
+statement. What saved the 0.25 s that it took more: asking DuckDB for a function by calling it, not by a list of all functions, which it
+then makes (35 ms); tokens by a regular expression in place of sqlglot, which is now loaded for TRANSFORM only (110 ms); no pyarrow
+unless there are batches (50 ms); machine code placed in memory by ``udfs.object_file``, and trampolines kept with the other code, so that
+LLVM's library is not loaded (60 ms); a hash of the sources that makes no objects of pathlib's (10 ms); artifacts asked for by their
+hashes and not by the view over again (5 ms). Not importing what trains and what reads files unless it is used, nor ``numpy.ma`` (by
+way of ``numpy.unique``), was done before. No garbage collection while modules are imported would save another 0.03 s: left alone, as the
+process is the user's.
+
+Where the time of a checkout's cold start goes, of 3.5 to 4.5 s: 0.4 s as above, 0.5 s in numba's imports,
 1.5 s in LLVM and the linker, the rest in numba's Python code, most of it in type inference and in the copies and analyses that each
 inlined ``part`` costs. Tried for it: no garbage collection while a routine is compiled (a sixth less, kept); threads (nothing: it is
-Python that runs, under one lock); compiling nothing that the statement does not need (was so already: attributions, other types of
-columns and operators of no step are not compiled); machine code at build time (nothing is left to compile: kept, for wheels).
-An editable installation gets none, as the first change of a source would make it stale, and a fourth of a minute on one processor
-is more than the compilation of what is used. Of the warm start half is in the imports of duckdb, pyarrow, numpy and
-sqlglot; not importing what trains and what reads files unless it is used, nor ``numpy.ma`` (by way of ``numpy.unique``), saved a tenth.
+Python that runs, under one lock); asking numba to look for new registrations only where a value is new (a hundredth); compiling nothing that the statement does not
+need (was so already: attributions, other types of columns and operators of no step are not compiled); machine code at build time (nothing
+is left to compile: kept, for wheels). An editable installation gets none, as the first change of a source would make it stale, and all
+routines of one level take half a minute of one processor, those of a first score 4 s: at ``make`` time that is what ``make demo`` and
+``make test``, which leave a filled cache behind, need anyway, and no user of a checkout would wait less in all. Not
+tried: more processes, which would take no less CPU time and half the wait at best.
 """
 
 from __future__ import annotations

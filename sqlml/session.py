@@ -35,7 +35,7 @@ from sqlml.language.statements import CreateModel, DescribeModel, EngineStatemen
 from sqlml.language.tokens import first_word, first_words, may_hold_ml
 from sqlml.planning.facts import VersionFacts, scores_null_as_zero
 from sqlml.rewrite import Found
-from sqlml.statements import HANDLERS
+from sqlml.statements import handler_of
 from sqlml.statements.engine import Generated, bound_with_calls, generate, has_work, run_generated, run_with_calls
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Session:
 
     def _run_model_statement(self, text: str, statement: Any) -> LocalResult:
         try:
-            return HANDLERS[type(statement)](self, statement, text)
+            return handler_of(statement)(self, statement, text)
         except SqlmlError as error:
             point(error, text, _spans(statement, error))
             if error.position is None and isinstance(error, _ABOUT_MODEL) and hasattr(statement, "name"):

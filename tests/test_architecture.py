@@ -73,7 +73,7 @@ THIRD_PARTIES = {
         "sqlml.sklearn",
     },
     "pyarrow": {"udfs", "sqlml"},
-    "sqlglot": {"sqlml.language", "sqlml.planning"},
+    "sqlglot": {"sqlml.planning"},
     "prompt_toolkit": {"sqlml.cli"},
     "pygments": {"sqlml.cli"},
     "sklearn": {"sqlml.sklearn"},

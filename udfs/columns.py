@@ -12,13 +12,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from udfs.errors import InputMismatchError
+from udfs.later import Later
 from udfs.model import Argument, Kind
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 BLOCK_ROWS = 2_048
 DAY = 86_400_000_000  # microseconds

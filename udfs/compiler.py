@@ -140,6 +140,7 @@ def compiles_routine() -> bool:
 
 def external(name: str, arguments: int) -> Any:
     """A function of C's by its name: int32 of as many int64."""
+    machine_code.tell_llvm()
     return types.ExternalFunction(name, types.int32(*[types.int64] * arguments))
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from llvmlite import ir
 
 from udfs import machine_code
+from udfs.later import Later
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +24,7 @@ if TYPE_CHECKING:
 OPTIONS = {"nogil": True, "error_model": "numpy"}
 
 
-class _Module:
-    """A module of numba's that is imported when something of it is used."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __getattr__(self, attribute: str) -> Any:
-        return getattr(importlib.import_module(self._name), attribute)
-
-
-types, cgutils, arrayobj = (_Module(f"numba.{name}") for name in ("core.types", "core.cgutils", "np.arrayobj"))
+types, cgutils, arrayobj = (Later(f"numba.{name}") for name in ("core.types", "core.cgutils", "np.arrayobj"))
 
 
 def _compiler() -> Any:
@@ -110,19 +101,10 @@ class Routine:
     @cached_property
     def address(self) -> int:
         """Where the machine code is; it stays there for the life of the process."""
-        source = self.function.__code__.co_filename
-        code = machine_code.read_shipped(self.name) if machine_code.is_ours(source) else None
-        return machine_code.load(self._cached(source) if code is None else code)
-
-    def _cached(self, source: str) -> bytes:
-        is_cached = machine_code.is_cached(source)
-        file = f"{self.name}.{machine_code.processor()}.o" if is_cached else ""
-        code = machine_code.read(file) if is_cached else None
-        if code is None:
-            code, is_portable = self.compile()
-            if is_cached and is_portable:
-                machine_code.write(file, code)
-        return code
+        is_ours = machine_code.is_ours(self.function.__code__.co_filename)
+        code = machine_code.kept(self.name, self.compile) if is_ours else self.compile()[0]
+        (address,) = machine_code.load(code, machine_code.ENTRY)
+        return address
 
     def compile(self) -> tuple[bytes, bool]:
         """An object file, and whether it means the same in another process."""

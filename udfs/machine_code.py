@@ -8,21 +8,28 @@ no race between processes. ``SQLML_KERNEL_CACHE`` names another directory, or is
 
 from __future__ import annotations
 
+import ctypes
 import hashlib
 import importlib.util
 import os
+import platform
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import llvmlite
-import llvmlite.binding as llvm
-
+from udfs import object_file, processor
+from udfs.later import Later
 from udfs.levels import best_level
 
-ENTRY = "sqlml_entry"  # the one function that an object file offers
+if TYPE_CHECKING:
+    import llvmlite.binding as llvm
+else:
+    llvm = Later("llvmlite.binding")
+
+ENTRY = "sqlml_entry"  # the one function that the object file of a routine offers
 SHIPPED, STAMP = (
     "shipped",
     "stamp",
@@ -30,27 +37,33 @@ SHIPPED, STAMP = (
 
 _PACKAGE = Path(__file__).resolve().parent
 _LOADED: list[Any] = []  # engines own the code; it stays for the life of the process
+_LIBRARIES: list[str] = []
 
 
 @cache
 def _sources() -> bytes:
     digest = hashlib.sha256()
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode())
-        digest.update(path.read_bytes())
+    root = os.fspath(_PACKAGE)
+    files = [os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names if name.endswith(".py")]  # noqa: PTH118
+    for file in sorted(files):  # strings, as 150 objects of pathlib's cost more than all the hashing
+        digest.update(f"{file[len(root) + 1 :].replace(os.sep, '/')}\0".encode())
+        with open(file, "rb") as source:  # noqa: PTH123
+            digest.update(source.read())
     return digest.digest()
 
 
 @cache
 def source_hash() -> str:
     """A hash of every source file of this package and of the compilers: code made from other sources is never loaded."""
+    import llvmlite  # noqa: PLC0415 - who imports sqlml need not open a database
+
     compilers = _numba_version() + f"{llvmlite.__version__} {sys.version}".encode()
     return hashlib.sha256(_sources() + compilers).hexdigest()[:24]
 
 
 def stamp() -> str:
     """What shipped code is for: these sources, on this kind of system. Which compilers made it does not matter to what it does."""
-    return f"{_sources().hex()} {sys.platform} {llvm.get_default_triple().partition('-')[0]}"
+    return f"{_sources().hex()} {sys.platform} {platform.machine()}"
 
 
 @cache
@@ -62,7 +75,7 @@ def shipped_directory(package: Path = _PACKAGE) -> Path | None:
             return None
     except OSError:
         return None
-    level = best_level(cpu_features())
+    level = best_level(processor.features())
     return None if level is None else folder / level
 
 
@@ -150,25 +163,59 @@ def write(name: str, payload: bytes) -> None:
         partial.unlink(missing_ok=True)
 
 
-@cache
-def cpu_features() -> frozenset[str]:
-    """The instruction sets that code is compiled for: the CPU's, unless NUMBA_CPU_NAME or NUMBA_CPU_FEATURES say otherwise."""
-    wanted = os.environ.get("NUMBA_CPU_FEATURES")
-    if wanted is not None:
-        return frozenset(f[1:] for f in wanted.split(",") if f.startswith("+"))
-    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+def kept(name: str, compile_it: Callable[[], tuple[bytes, bool]]) -> bytes:
+    """The object file of that name: it came with the package, or is in the cache, or is compiled, and then kept if it is portable."""
+    code = read_shipped(name)
+    if code is not None:
+        return code
+    if cache_directory() is None:
+        return compile_it()[0]
+    file = f"{name}.{processor.identity()}.o"
+    code = read(file)
+    if code is None:
+        code, is_portable = compile_it()
+        if is_portable:
+            write(file, code)
+    return code
+
+
+def look_in(library: str) -> None:
+    """Let code be loaded that calls functions of this library, which the process has loaded."""
+    if library not in _LIBRARIES:
+        _LIBRARIES.append(library)
+
+
+def load(code: bytes, *names: str) -> list[int]:
+    """Bring an object file into the process; returns the addresses of its functions of these names."""
+    try:
+        return object_file.load(code, names, _address)
+    except object_file.ObjectError:
+        return _load_with_llvm(code, names)
+
+
+def _address(name: str) -> int | None:
+    """Where a function is: of C's, or of a library we were told of."""
+    for library in (None, "libm.so.6", *_LIBRARIES):
+        try:
+            return ctypes.cast(getattr(_opened(library), name), ctypes.c_void_p).value
+        except (AttributeError, OSError):
+            continue
+    return None
 
 
 @cache
-def processor() -> str:
-    """What code is compiled for, as part of a file's name."""
-    name = os.environ.get("NUMBA_CPU_NAME") or llvm.get_host_cpu_name()
-    text = f"{llvm.get_default_triple()} {name} {sorted(cpu_features())}"
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def _opened(library: str | None) -> ctypes.CDLL:
+    return ctypes.CDLL(library)
 
 
-def load(code: bytes) -> int:
-    """Bring an object file into the process; returns the address of its entry."""
+def tell_llvm() -> None:
+    """Let LLVM find functions of the libraries, too."""
+    for library in _LIBRARIES:
+        llvm.load_library_permanently(library)
+
+
+def _load_with_llvm(code: bytes, names: Sequence[str]) -> list[int]:
+    tell_llvm()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     machine = llvm.Target.from_default_triple().create_target_machine()
@@ -176,4 +223,4 @@ def load(code: bytes) -> int:
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     _LOADED.append(engine)
-    return int(engine.get_function_address(ENTRY))
+    return [int(engine.get_function_address(name)) for name in names]

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import threading
 from functools import cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from udfs.columns import BLOCK_ROWS, raw_block, slot_count
 from udfs.errors import InputMismatchError
@@ -25,6 +25,9 @@ from udfs.forest.walk import raw_scores
 from udfs.jit import invoke, kernel, part, poke, routine, word
 from udfs.model import MOST_INTERACTING, Model
 from udfs.transforms.program import apply_image, build_program_image, plain_rows, run_block
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 FloatArray = npt.NDArray[np.float64]
 

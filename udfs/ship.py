@@ -14,10 +14,15 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from udfs import levels, machine_code
 from udfs.jit import Routine
+
+if TYPE_CHECKING:
+    from udfs.duckdb.trampolines import Callbacks
+
+    Compiled = Routine | type[Callbacks]
 
 
 def ship(folder: Path) -> None:
@@ -37,7 +42,7 @@ def _start(folder: Path, level: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([sys.executable, "-m", "udfs.ship", str(folder), level], env=environment)  # noqa: S603 - ourselves
 
 
-def ship_level(folder: Path, level: str, declared_routines: Iterable[Routine]) -> None:
+def ship_level(folder: Path, level: str, declared_routines: Iterable[Compiled]) -> None:
     """Compile routines, here and now, for the CPU that numba was told of."""
     place = folder / level
     place.mkdir(parents=True, exist_ok=True)
@@ -47,19 +52,20 @@ def ship_level(folder: Path, level: str, declared_routines: Iterable[Routine]) -
             (place / f"{declared.name}.o").write_bytes(code)
 
 
-def routines() -> dict[str, Routine]:
+def routines() -> dict[str, Compiled]:
     """Everything that is called by its address, by name."""
-    declared = (function if isinstance(function, Routine) else Routine(function) for function in _functions())
+    declared = (function if hasattr(function, "compile") else Routine(function) for function in _functions())
     return {routine.name: routine for routine in declared}
 
 
 def _functions() -> Iterator[Any]:
-    from udfs.duckdb import emit, fill, native  # noqa: PLC0415 - DuckDB's library, whose functions they call
+    from udfs.duckdb import emit, fill, native, trampolines  # noqa: PLC0415 - DuckDB's library, whose functions they call
     from udfs.forest import objective, shap, shap_interactions, walk  # noqa: PLC0415
     from udfs.scorer import score_block  # noqa: PLC0415
     from udfs.transforms.registry import OPERATORS  # noqa: PLC0415
 
     native.link()
+    yield trampolines.Callbacks
     yield from (native.run, score_block, walk.coded_walk, walk.plain_walk, shap.shap_walk)
     yield shap_interactions.interaction_walk
     yield from (objective.exponential, objective.sigmoid, objective.signed_square)

@@ -17,16 +17,22 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
-import pyarrow as pa
 
+from sqlml.engines.duckdb_bound import read_bound, read_columns
 from sqlml.engines.duckdb_errors import engine_error
 from sqlml.engines.duckdb_plans import PlanFacts, read_plan
 from sqlml.engines.engine import Bound, Column, Result
 from sqlml.engines.failures import write_failure
 from sqlml.errors import EngineError
+from udfs.later import Later
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 _CALL = compile("__sqlml_call__()", "<sqlml>", "eval")
 _UNITS = {"bytes": 1, "byte": 1, "B": 1} | {
@@ -154,12 +160,12 @@ class DuckDBEngine:
         """Names and types of a query's result without running it; never aborts a transaction. Parameters want their values."""
         bind = self.connection._bind  # noqa: SLF001  DESCRIBE would be a statement, and takes no parameters
         names, types, *_ = self.call(bind, sql, values=_values(parameters), sql=sql)
-        return [Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True)]
+        return read_columns(names, types)
 
     def bound(self, sql: str, parameters: Sequence[Any] | None = None) -> Bound:
         """What a statement takes and gives, without running it; never aborts a transaction."""
         bind = self.connection._bind  # noqa: SLF001  as above
-        return _bound(self.call(bind, sql, values=_values(parameters), with_type=True, with_writes=True, sql=sql))
+        return read_bound(self.call(bind, sql, values=_values(parameters), with_type=True, with_writes=True, sql=sql))
 
     def require_syntax(self, sql: str) -> None:
         """Raise the parser's error if the text is no SQL; nothing is bound or run."""
@@ -387,14 +393,3 @@ def open_connection(
 
 def _values(parameters: Sequence[Any] | None) -> list[Any] | None:
     return None if parameters is None else list(parameters)
-
-
-def _bound(found: tuple[Any, ...]) -> Bound:
-    names, types, takes, returns, _, kind, writes = found
-    columns = tuple(Column(name, _type_text(sql_type)) for name, sql_type in zip(names, types, strict=True))
-    return Bound(columns, {name: _type_text(sql_type) for name, sql_type in takes}, returns, str(kind), bool(writes))
-
-
-def _type_text(sql_type: Any) -> str:
-    """A type in DuckDB's words; the NULL type prints itself quoted, since it would be a keyword."""
-    return str(sql_type).strip('"') if str(sql_type) in ('"NULL"', "UNKNOWN") else str(sql_type)

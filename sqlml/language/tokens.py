@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
-
-from sqlglot import Tokenizer, TokenType
-from sqlglot.dialects.duckdb import DuckDB
-from sqlglot.dialects.postgres import Postgres
-from sqlglot.errors import TokenError
 
 from sqlml.errors import SqlSyntaxError
 from sqlml.language.statements import Span
@@ -30,53 +26,6 @@ class Token:
     end: int
 
 
-# Operators whose characters belong together. No words: keywords are the readers' business, and sqlglot's own tables join
-# some of them (GROUP BY), swallow what follows others (PREPARE), and know Jinja blocks that are struct braces to DuckDB.
-_OPERATORS = {
-    "::": TokenType.DCOLON,
-    ":=": TokenType.COLON_EQ,
-    "=>": TokenType.FARROW,
-    "->": TokenType.ARROW,
-    "->>": TokenType.DARROW,
-    "<=": TokenType.LTE,
-    ">=": TokenType.GTE,
-    "<>": TokenType.NEQ,
-    "!=": TokenType.NEQ,
-    "||": TokenType.DPIPE,
-    "**": TokenType.DSTAR,
-}
-
-
-class _DuckDBTokenizer(DuckDB.Tokenizer):
-    KEYWORDS = _OPERATORS
-    COMMANDS = set()  # noqa: RUF012  # sqlglot's own declaration
-    IDENTIFIERS = ['"', "`"]  # noqa: RUF012
-    BIT_STRINGS = [("b'", "'"), ("B'", "'")]  # noqa: RUF012
-    HEX_STRINGS = [("x'", "'"), ("X'", "'")]  # noqa: RUF012
-
-
-class _PostgresTokenizer(Postgres.Tokenizer):
-    KEYWORDS = _OPERATORS
-    COMMANDS = set()  # noqa: RUF012
-    IDENTIFIERS = ['"', "`"]  # noqa: RUF012
-
-
-_TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
-    "duckdb": lambda: _DuckDBTokenizer(dialect="duckdb"),
-    "postgres": lambda: _PostgresTokenizer(dialect="postgres"),
-}
-_STRINGS = frozenset(
-    {
-        TokenType.STRING,
-        TokenType.BIT_STRING,
-        TokenType.BYTE_STRING,
-        TokenType.HEX_STRING,
-        TokenType.HEREDOC_STRING,
-        TokenType.NATIONAL_STRING,
-        TokenType.RAW_STRING,
-        TokenType.UNICODE_STRING,
-    }
-)
 _QUICK = re.compile(r"(?<![\w$])(?:ml(?![^\W_])|models?(?!\w)|(?:explain_)?predict)")
 
 
@@ -88,22 +37,76 @@ def may_hold_ml(text: str) -> bool:
     return False
 
 
+# What stands at a place, tried in this order. Words are not told apart: keywords are the readers' business. Quantifiers are possessive
+# where giving back would end a quoted text between the halves of a doubled quote.
+_SINGLES = r"""()\[\]{}&^:,.\-=><%!|+;/\\*~?@#'`\""""
+_PATTERN = r"""
+    (?P<space> \s+ | --[^\r\n]* )
+  | (?P<comment> /\* )
+  | (?P<string> PREFIX?'[^']*+(?:''[^']*+)*+'
+              | [eE]'[^'\\]*+(?:(?:\\.|'')[^'\\]*+)*+'
+              | (?P<tag>TAG).*?(?P=tag) )
+  | (?P<quoted> "[^"]*+(?:""[^"]*+)*+" | `[^`]*+(?:``[^`]*+)*+` )
+  | (?P<unclosed> (?:[eE]|PREFIX)?(?P<quote>') | ["`] | TAG )
+  | (?P<number> 0[xXbB][^\sSINGLES$]*
+              | DIGITS(?:\.(?:DIGITS)?)?(?:[eE](?!_)(?:[+-](?=[0-9]))?(?:DIGITS)?)? )
+  | (?P<symbol> ->>|->|::|:=|=>|<=|>=|<>|!=|\|\||\*\*|[SINGLES$] )
+  | (?P<word> [^\sSINGLES]+ )
+"""
+_PARTS = {"SINGLES": _SINGLES, "TAG": r"\$(?:[^\W\d]\w*)?\$"}
+_DIALECTS = {
+    "duckdb": {"PREFIX": "[nNbBxX]", "DIGITS": "[0-9]+(?:_[0-9]+)*"},
+    "postgres": {"PREFIX": "(?:[nNbBxX]|[uU]&)", "DIGITS": "[0-9]+"},
+}
+_COMMENT_EDGE = re.compile(r"/\*|\*/")
+
+
+@cache
+def _scanner(dialect: str) -> re.Pattern[str]:
+    source = _PATTERN
+    for name, part in {**_DIALECTS[dialect], **_PARTS}.items():
+        source = source.replace(name, part)
+    return re.compile(source, re.VERBOSE | re.DOTALL)
+
+
 def tokenize(text: str, dialect: str = "duckdb") -> list[Token]:
-    """All tokens but comments and white space; raises SqlSyntaxError where a quote is never closed."""
-    try:
-        found = _TOKENIZERS[dialect]().tokenize(text)
-    except TokenError as error:
-        position = _never_closed(text)
-        what = "comment" if text.startswith("/*", position) else "quoted text"
-        raise SqlSyntaxError(
-            f"unterminated {what}", hint="It opens here and is never closed.", position=position, text=text
-        ) from error
+    """All tokens but comments and white space; raises SqlSyntaxError where a quote or comment is never closed."""
+    match_at = _scanner(dialect).match
     tokens: list[Token] = []
-    for item in found:
-        start, end = item.start, item.end + 1
-        kind, raw = _classify(text, start, end, item.token_type in _STRINGS)
-        tokens.append(Token(kind, raw, _upper(kind, raw), start, end))
+    end = 0
+    while match := match_at(text, end):
+        found = match.lastgroup
+        start, end = match.span()
+        if found == "comment":
+            end = _comment_end(text, start)
+        elif found == "unclosed":
+            raise _never_closed("quoted text", text, start if match["quote"] is None else match.start("quote"))
+        elif found != "space":
+            if found == "number" and text[start - 1 : start] in ("$", "@") and tokens and tokens[-1].end == start:
+                end = _without_decimals(tokens[-1], text, start, end)
+            raw = text[start:end]
+            kind = _KINDS[found] if found != "word" or _begins_word(raw) else "symbol"
+            tokens.append(Token(kind, raw, _upper(kind, raw), start, end))
     return tokens
+
+
+_KINDS: dict[str | None, Kind] = {
+    "string": "string",
+    "quoted": "quoted",
+    "number": "number",
+    "symbol": "symbol",
+    "word": "word",
+}
+
+
+def _without_decimals(before: Token, text: str, start: int, end: int) -> int:
+    """Where a number ends that counts a parameter or version, as in ``$1.a``; a ``$`` may also end a quoted text."""
+    raw = text[start:end]
+    return end - len(raw.lstrip("0123456789")) if before.kind == "symbol" else end
+
+
+def _begins_word(raw: str) -> bool:
+    return raw[0].isalpha() or raw[0] == "_" or raw[0] > "\x7f"
 
 
 def _upper(kind: Kind, raw: str) -> str:
@@ -112,36 +115,20 @@ def _upper(kind: Kind, raw: str) -> str:
     return raw.upper() if raw.isascii() else raw  # keywords are ASCII to the engines: a dotless i in LIKE makes a name
 
 
-def _classify(text: str, start: int, end: int, is_string: bool) -> tuple[Kind, str]:
-    raw = text[start:end]
-    first = raw[0]
-    if first in "0123456789":
-        return "number", raw
-    if is_string:
-        return "string", raw
-    if first in '"`':
-        return "quoted", raw
-    if first.isalpha() or first == "_" or first > "\x7f":
-        return "word", raw
-    return "symbol", raw
+def _comment_end(text: str, start: int) -> int:
+    """Where the comment that opens there ends; comments nest."""
+    depth = 0
+    for edge in _COMMENT_EDGE.finditer(text, start):
+        depth += 1 if edge[0] == "/*" else -1
+        if depth == 0:
+            return edge.end()
+    raise _never_closed("comment", text, start)
 
 
-_CLOSED = re.compile(
-    r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|--[^\n]*|/\*.*?\*/|(\$\w*\$).*?\1""",
-    re.DOTALL,
-)
-_OPENING = re.compile(r"""['"`]|/\*|\$\w*\$""")
-
-
-def _never_closed(text: str) -> int:
-    """Where the quote or comment opens that is never closed."""
-    position = 0
-    while opening := _OPENING.search(text, position):
-        closed = _CLOSED.match(text, opening.start())
-        if closed is None:
-            return opening.start()
-        position = closed.end()
-    return 0
+def _never_closed(what: str, text: str, position: int) -> SqlSyntaxError:
+    return SqlSyntaxError(
+        f"unterminated {what}", hint="It opens here and is never closed.", position=position, text=text
+    )
 
 
 def identifier(token: Token) -> str:

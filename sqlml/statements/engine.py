@@ -6,8 +6,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-
 from sqlml.catalog.records import RecordedView
 from sqlml.engines.failures import plain_message
 from sqlml.errors import AmbiguousColumnError, EngineError, InputMismatchError, MissingColumnError
@@ -212,6 +210,8 @@ def _models(rewriter: Rewriter) -> Iterable[Found]:
 
 def _explained(session: Session, rewriter: Rewriter) -> LocalResult:
     """The engine's plan and one line a model: version, scorer, columns read, trees."""
+    import pyarrow as pa  # noqa: PLC0415 - scoring needs none of it
+
     lines = [explain_line(session, found) for found in _models(rewriter)]
     columns, rows = session.engine.explained(lines)
     return LocalResult.of([(column, pa.string()) for column in columns], rows)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from udfs import jit, machine_code
+from udfs import jit, machine_code, processor
 from udfs.jit import kernel, routine, view
 
 _PROGRAM = """
@@ -52,7 +52,7 @@ def test_processes_share_a_cache(tmp_path):
         assert how in {"compiled", "loaded"}
     files = sorted(Path(directory).iterdir())
     names = [
-        f"{name}.-.{machine_code.processor()}.o"
+        f"{name}.-.{processor.identity()}.o"
         for name in ("udfs.forest.objective.sigmoid", "udfs.forest.walk.coded_walk")
     ]
     assert [path.name for path in files] == names

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import udfs
-from udfs import levels, machine_code, ship
+from udfs import levels, machine_code, processor, ship
 from udfs.jit import Routine
 
 PACKAGE = Path(udfs.__file__).parent
@@ -84,11 +84,11 @@ def scored(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(levels.best_level(machine_code.cpu_features()) is None, reason="no level of x86-64 fits this CPU")
+@pytest.mark.skipif(levels.best_level(processor.features()) is None, reason="no level of x86-64 fits this CPU")
 def test_shipped_code_scores_without_a_compiler_until_a_source_changes(tmp_path, scored):
     package = tmp_path / "udfs"
     shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", machine_code.SHIPPED))
-    best = levels.best_level(machine_code.cpu_features())
+    best = levels.best_level(processor.features())
     for level in {"x86-64-v2": None, best: None}:
         run(SHIP, package / machine_code.SHIPPED, level, package=package, level=level)
         assert run(SCORE, scored, package=package, level=level) == ["True", "False"]

@@ -18,8 +18,25 @@ def register() -> bool:
     return install()
 
 
+def registered_instance(connection: Any) -> Instance | None:
+    """The registry of a connection's database, if the functions are there: asked by calling one, as a list of all takes 30 ms to make."""
+    import duckdb  # noqa: PLC0415 - importing this module must stay cheap
+
+    from udfs.duckdb.bind import INSTANCE_FUNCTION  # noqa: PLC0415
+    from udfs.duckdb.registry import instance  # noqa: PLC0415
+
+    try:
+        (number,) = connection.cursor().execute(f"SELECT {INSTANCE_FUNCTION}()").fetchone()
+    except duckdb.CatalogException:
+        return None
+    return instance(number)
+
+
 def instance_of(connection: Any) -> Instance:
     """The registry of a connection's database: the native one, else that of Arrow UDFs, which are then registered there."""
-    from udfs.duckdb import arrow  # noqa: PLC0415 - loads pyarrow
+    found = registered_instance(connection)
+    if found is None:
+        from udfs.duckdb import arrow  # noqa: PLC0415 - loads pyarrow
 
-    return arrow.register_arrow(connection)
+        found = arrow.register_arrow(connection)
+    return found

@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from udfs.duckdb import capi
+from udfs.duckdb import capi, registered_instance
 from udfs.duckdb.bind import FUNCTIONS, INSTANCE_FUNCTION, Call, match_columns, understand
 from udfs.duckdb.capi import DuckType
-from udfs.duckdb.committed import ARTIFACTS, DATABASES, SERVING, publish_rows
-from udfs.duckdb.registry import Instance, instance, new_instance
+from udfs.duckdb.committed import DATABASES, SERVING, artifacts_query, publish_rows
+from udfs.duckdb.registry import Instance, new_instance
 from udfs.errors import SqlmlError
 from udfs.model import Kind
 from udfs.scorer import Scorer
@@ -49,12 +49,9 @@ _NULLS: dict[Kind, pa.DataType] = {
 def register_arrow(connection: Any) -> Instance:
     """Give the database of a connection the functions, if it has none; returns its registry."""
     with _LOCK:
-        found = connection.cursor().execute(
-            f"SELECT count(*) FROM duckdb_functions() WHERE function_name = '{INSTANCE_FUNCTION}'"
-        )
-        if found.fetchone()[0]:
-            number = connection.cursor().execute(f"SELECT {INSTANCE_FUNCTION}()").fetchone()[0]
-            return instance(number)
+        found = registered_instance(connection)
+        if found is not None:
+            return found
         root = connection.cursor()
         _ROOTS.append(root)
         opened = new_instance()
@@ -74,7 +71,7 @@ def _load(root: Any, opened: Instance) -> None:
     for (database,) in root.execute(DATABASES).fetchall():
         quoted = '"' + database.replace('"', '""') + '"'
         serving = root.execute(SERVING.format(database=quoted)).fetchall()
-        publish_rows(opened, database, serving, root.execute(ARTIFACTS.format(database=quoted)).fetchall())
+        publish_rows(opened, database, serving, root.execute(artifacts_query(quoted, serving)).fetchall())
 
 
 def _function(name: str, opened: Instance) -> Callable[..., Any]:

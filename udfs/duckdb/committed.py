@@ -22,10 +22,13 @@ SERVING = (
     "SELECT schema_name, model_name, CAST(version AS VARCHAR), alias, CAST(is_default AS VARCHAR), artifact_hash"
     " FROM {database}.sqlml.serving WHERE artifact_hash IS NOT NULL"
 )
-ARTIFACTS = (
-    "SELECT artifact_hash, body FROM {database}.sqlml.artifacts WHERE body IS NOT NULL"
-    " AND artifact_hash IN (SELECT artifact_hash FROM {database}.sqlml.serving)"
-)
+
+
+def artifacts_query(database: str, serving: Sequence[tuple[Any, ...]]) -> str:
+    """The artifacts that rows of ``SERVING`` name; asking its view again would cost more than all else of opening a database."""
+    hashes = sorted({row[-1] for row in serving})
+    listed = ", ".join("'" + artifact_hash.replace("'", "''") + "'" for artifact_hash in hashes) or "NULL"
+    return f"SELECT artifact_hash, body FROM {database}.sqlml.artifacts WHERE body IS NOT NULL AND artifact_hash IN ({listed})"
 
 
 def load_committed(lib: Library, database: int, opened: Instance) -> None:
@@ -47,7 +50,7 @@ def _load(lib: Library, connection: Any, database: str, opened: Instance) -> Non
         tuple(None if value is None else value.decode() for value in row)
         for row in _rows(lib, connection, SERVING.format(database=quoted))
     ]
-    bodies = _rows(lib, connection, ARTIFACTS.format(database=quoted))
+    bodies = _rows(lib, connection, artifacts_query(quoted, serving))
     publish_rows(opened, database, serving, [(name.decode(), body) for name, body in bodies])
 
 

@@ -12,13 +12,13 @@ import ctypes
 from functools import cache
 from typing import Any
 
-import llvmlite.binding
 import numpy as np
 
 from udfs.columns import BLOCK_ROWS
 from udfs.duckdb.fill import COLUMN_WORDS, DATA, NULLS, RAW, SCALE, SELECTION, TABLE, VALIDITY, VECTOR
 from udfs.duckdb.trampolines import PLAN_HEAD
 from udfs.jit import external, kernel, poke, routine, view, word
+from udfs.machine_code import look_in
 from udfs.scorer import IN_PLACE, request
 from udfs.transforms.dispatch import call_kernel
 
@@ -181,10 +181,10 @@ def fail(error, text):
 
 @cache
 def link() -> None:
-    """Make the C API's functions known to the compiler by name; before any code that calls them is built or loaded."""
+    """Make the C API's functions known by name; before any code that calls them is built or loaded."""
     import _duckdb  # noqa: PLC0415 - loading this module does not load DuckDB
 
-    llvmlite.binding.load_library_permanently(_duckdb.__file__)
+    look_in(_duckdb.__file__)
 
 
 _KEPT: list[Any] = []

@@ -10,7 +10,9 @@ import ctypes
 import threading
 from array import array
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from udfs import machine_code
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,13 +24,23 @@ PLAN_CODE, PLAN_STATE, PLAN_DEAD, PLAN_WORDS = range(4)
 PLAN_HEAD = 4
 
 _IR = """
+declare i32 @duckdb_v2_scalar_function_exec_get_bind_data(ptr, ptr, ptr)
+declare i32 @duckdb_v2_scalar_function_exec_get_init_data(ptr, ptr, ptr)
+declare i32 @duckdb_v2_scalar_function_exec_get_row_count(ptr, ptr, ptr)
+declare i32 @duckdb_v2_scalar_function_exec_get_result(ptr, ptr, ptr)
+declare i32 @duckdb_v2_vector_get_data_mutable(ptr, ptr, ptr)
+declare i32 @duckdb_v2_scalar_function_init_get_bind_data(ptr, ptr, ptr)
+declare i32 @duckdb_v2_scalar_function_init_set_init_data(ptr, ptr, ptr)
+declare ptr @aligned_alloc(i64, i64)
+declare void @free(ptr)
+declare i32 @memcmp(ptr, ptr, i64)
 define void @execute(ptr %info, ptr %context, ptr %error) {
   %plan.slot = alloca i64
   %state.slot = alloca i64
   store i64 0, ptr %plan.slot
   store i64 0, ptr %state.slot
-  %r1 = call i32 @GET_PLAN@(ptr %info, ptr %plan.slot, ptr null)
-  %r2 = call i32 @GET_STATE@(ptr %info, ptr %state.slot, ptr null)
+  %r1 = call i32 @duckdb_v2_scalar_function_exec_get_bind_data(ptr %info, ptr %plan.slot, ptr null)
+  %r2 = call i32 @duckdb_v2_scalar_function_exec_get_init_data(ptr %info, ptr %state.slot, ptr null)
   %plan = load i64, ptr %plan.slot
   %state = load i64, ptr %state.slot
   %head = inttoptr i64 %plan to ptr
@@ -47,10 +59,10 @@ define void @constant(i64 %info.word, i64 %plan, i64 %state, i64 %error) {
   %vector.slot = alloca ptr
   %data.slot = alloca ptr
   store i64 0, ptr %count.slot
-  %r1 = call i32 @GET_COUNT@(ptr %info, ptr %count.slot, ptr null)
-  %r2 = call i32 @GET_RESULT@(ptr %info, ptr %vector.slot, ptr null)
+  %r1 = call i32 @duckdb_v2_scalar_function_exec_get_row_count(ptr %info, ptr %count.slot, ptr null)
+  %r2 = call i32 @duckdb_v2_scalar_function_exec_get_result(ptr %info, ptr %vector.slot, ptr null)
   %vector = load ptr, ptr %vector.slot
-  %r3 = call i32 @GET_DATA@(ptr %vector, ptr %data.slot, ptr null)
+  %r3 = call i32 @duckdb_v2_vector_get_data_mutable(ptr %vector, ptr %data.slot, ptr null)
   %data = load ptr, ptr %data.slot
   %count = load i64, ptr %count.slot
   %plan.at = inttoptr i64 %plan to ptr
@@ -73,20 +85,20 @@ done:
 define void @init(ptr %info, ptr %context, ptr %error) {
   %plan.slot = alloca ptr
   %opaque = alloca [3 x ptr]
-  %r1 = call i32 @INIT_GET_PLAN@(ptr %info, ptr %plan.slot, ptr null)
+  %r1 = call i32 @duckdb_v2_scalar_function_init_get_bind_data(ptr %info, ptr %plan.slot, ptr null)
   %plan = load ptr, ptr %plan.slot
   %size.at = getelementptr i64, ptr %plan, i64 1
   %size = load i64, ptr %size.at
-  %memory = call ptr @ALLOCATE@(i64 64, i64 %size)
+  %memory = call ptr @aligned_alloc(i64 64, i64 %size)
   %failed = icmp eq ptr %memory, null
   br i1 %failed, label %done, label %give
 give:
   %free.at = getelementptr ptr, ptr %opaque, i64 1
   %equals.at = getelementptr ptr, ptr %opaque, i64 2
   store ptr %memory, ptr %opaque
-  store ptr @FREE@, ptr %free.at
+  store ptr @free, ptr %free.at
   store ptr null, ptr %equals.at
-  %r2 = call i32 @INIT_SET_STATE@(ptr %info, ptr %opaque, ptr null)
+  %r2 = call i32 @duckdb_v2_scalar_function_init_set_init_data(ptr %info, ptr %opaque, ptr null)
   br label %done
 done:
   ret void
@@ -110,7 +122,7 @@ compare:
   %b.body = getelementptr i64, ptr %b, i64 4
   %words = sub i64 %a.words, 4
   %bytes = mul i64 %words, 8
-  %order = call i32 @COMPARE@(ptr %a.body, ptr %b.body, i64 %bytes)
+  %order = call i32 @memcmp(ptr %a.body, ptr %b.body, i64 %bytes)
   %equal = icmp eq i32 %order, 0
   ret i1 %equal
 differ:
@@ -119,49 +131,38 @@ differ:
 """
 
 
-class Trampolines:
-    """Addresses of the callbacks, and the engine that owns their code."""
+class Callbacks:
+    """The code of the callbacks, which is kept as that of routines is: DuckDB is opened more often than a compiler is wanted."""
 
-    def __init__(self, lib: Library) -> None:
-        import llvmlite.binding as llvm  # noqa: PLC0415 - only where a database is opened
+    name = __name__
+
+    @staticmethod
+    def compile() -> tuple[bytes, bool]:
+        """An object file, which means the same in every process."""
+        import llvmlite.binding as llvm  # noqa: PLC0415 - 30 ms, once a cache
 
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        c = ctypes.CDLL(None)
-        places = {
-            "@GET_PLAN@": lib.address("duckdb_v2_scalar_function_exec_get_bind_data"),
-            "@GET_STATE@": lib.address("duckdb_v2_scalar_function_exec_get_init_data"),
-            "@GET_COUNT@": lib.address("duckdb_v2_scalar_function_exec_get_row_count"),
-            "@GET_RESULT@": lib.address("duckdb_v2_scalar_function_exec_get_result"),
-            "@GET_DATA@": lib.address("duckdb_v2_vector_get_data_mutable"),
-            "@INIT_GET_PLAN@": lib.address("duckdb_v2_scalar_function_init_get_bind_data"),
-            "@INIT_SET_STATE@": lib.address("duckdb_v2_scalar_function_init_set_init_data"),
-            "@ALLOCATE@": _address(c.aligned_alloc),
-            "@FREE@": _address(c.free),
-            "@COMPARE@": _address(c.memcmp),
-        }
-        text = _IR
-        for name, address in places.items():
-            text = text.replace(name, f"inttoptr (i64 {address} to ptr)")
-        module = llvm.parse_assembly(text)
-        machine = llvm.Target.from_default_triple().create_target_machine()
-        self._engine: Any = llvm.create_mcjit_compiler(module, machine)
-        self._engine.finalize_object()
-        self.execute = int(self._engine.get_function_address("execute"))
-        self.constant = int(self._engine.get_function_address("constant"))
-        self.init = int(self._engine.get_function_address("init"))
-        self.release = int(self._engine.get_function_address("release"))
-        self.equals = int(self._engine.get_function_address("equals"))
+        machine = llvm.Target.from_default_triple().create_target_machine(jit=True)  # calls by addresses of 64 bits
+        return bytes(machine.emit_object(llvm.parse_assembly(_IR))), True
 
 
-def _address(function: Any) -> int:
-    return int(ctypes.cast(function, ctypes.c_void_p).value or 0)
+class Trampolines(NamedTuple):
+    """Addresses of the callbacks."""
+
+    execute: int
+    constant: int
+    init: int
+    release: int
+    equals: int
 
 
 @cache
 def trampolines(lib: Library) -> Trampolines:
-    """Built once a process, at the first open of a database; never freed, since DuckDB keeps the addresses."""
-    return Trampolines(lib)
+    """Loaded once a process, at the first open of a database; never freed, since DuckDB keeps the addresses."""
+    machine_code.look_in(lib.path)
+    code = machine_code.kept(Callbacks.name, Callbacks.compile)
+    return Trampolines(*machine_code.load(code, *Trampolines._fields))
 
 
 @cache

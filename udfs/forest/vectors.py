@@ -9,7 +9,7 @@ from llvmlite import ir
 
 from udfs.jit import cgutils
 from udfs.levels import has_permutes, shuffle_bytes
-from udfs.machine_code import cpu_features
+from udfs.processor import features
 
 I1, I8, I16, I32, I64, F64 = (*map(ir.IntType, (1, 8, 16, 32, 64)), ir.DoubleType())
 EIGHT = 8  # doubles in a vector
@@ -17,8 +17,8 @@ LANES = 64  # bytes in a vector: rows that it holds the codes of
 KEYS = 32  # 16-bit keys in a vector
 BYTES, WORDS = ir.VectorType(I8, LANES), ir.VectorType(I16, KEYS)
 DOUBLES, LONGS, INTS = (ir.VectorType(kind, EIGHT) for kind in (F64, I64, I32))
-HAS_PERMUTES = has_permutes(cpu_features())
-SHUFFLED = shuffle_bytes(cpu_features())  # bytes looked up by one shuffle
+HAS_PERMUTES = has_permutes(features())
+SHUFFLED = shuffle_bytes(features())  # bytes looked up by one shuffle
 
 
 def vector(element: Any, value: Any, lanes: int = EIGHT) -> ir.Constant:

@@ -14,13 +14,13 @@ from numba import types
 from numba.extending import intrinsic
 
 from udfs.forest.vectors import I8, I32, I64, declare, load, plus, splat, store, vector, word
-from udfs.machine_code import cpu_features
 from udfs.postgres.layout import CHUNK, GATHERED_STEP_BYTES, STEP_BYTES, WIDTH
+from udfs.processor import features
 
 BYTES = ir.VectorType(I8, WIDTH)
 HALF = ir.VectorType(I8, CHUNK)
 SINGLE = 2  # up to so many chunks, the codes stay in registers
-HAS_WIDE = "avx2" in cpu_features()
+HAS_WIDE = "avx2" in features()
 
 
 def _slice(builder: Any, value: Any, start: int) -> Any:

@@ -8,10 +8,9 @@ scored as unseen, as LightGBM treats any category it does not know. ``null_code`
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from udfs.jit import peek, poke, scratch, word
 from udfs.model import Step
@@ -30,6 +29,9 @@ from udfs.transforms.operator import (
     words,
 )
 from udfs.transforms.text import find_text, pack_texts, text_table, unpack_texts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 LEVEL_LIMIT = 65_535
 

@@ -9,17 +9,22 @@ stay two categories. The dictionary's limit on levels applies.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from udfs.jit import view
+from udfs.later import Later
 from udfs.model import Step
 from udfs.transforms.counts import TextCounter
 from udfs.transforms.dictionary import LEVEL_LIMIT, texts, texts_param
 from udfs.transforms.operator import Batch, Learned, Operator, Output, Shape, Words, array_param, require, words
 from udfs.transforms.text import find_text, text_table, unpack_texts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 MAX_PARTS = 3  # digits of a key: three of up to 65,535 fit 64 bits
 _JOINT = "\0"  # between the parts while counting

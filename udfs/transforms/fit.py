@@ -11,19 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from udfs.columns import RawBlock
 from udfs.errors import ArtifactError, InputMismatchError
+from udfs.later import Later
 from udfs.model import Feature, Step
 from udfs.transforms.operator import Batch, Fitter, Learned, Output, Params
 from udfs.transforms.program import Pipeline, Program, apply_image, build_program_image, shape_of
 from udfs.transforms.registry import OPERATORS
 from udfs.transforms.text import gather_text
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 FloatArray = npt.NDArray[np.float64]
 FoldArray = npt.NDArray[np.int8]

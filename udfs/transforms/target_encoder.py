@@ -13,14 +13,14 @@ that class; ``classes`` says how many.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from udfs.errors import ArtifactError
 from udfs.jit import kernel, view
+from udfs.later import Later
 from udfs.model import Step
 from udfs.transforms.dictionary import texts, texts_param
 from udfs.transforms.operator import (
@@ -38,6 +38,11 @@ from udfs.transforms.operator import (
 )
 from udfs.transforms.scaling import two_square, two_sum
 from udfs.transforms.text import find_text, text_table
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 FloatArray = npt.NDArray[np.float64]
 

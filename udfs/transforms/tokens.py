@@ -6,12 +6,19 @@ token to its last, separators and all; ``joint`` stands between the tokens in na
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import pyarrow as pa
 
 from udfs.jit import kernel, view
+from udfs.later import Later
 from udfs.model import Step
 from udfs.transforms.operator import Params, param, require
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = Later("pyarrow")
 
 LIST_SEPARATOR = chr(31)  # the engine joins lists of text with it
 MAX_NGRAM = 16
