@@ -319,18 +319,39 @@ def walk_few(image_address, features, feature_stride, n, out, out_stride):
 
 
 @part
+def is_same(source, rows):
+    """Whether all doubles of a column have the same bits, as where a query fixes a feature; most columns tell at their second."""
+    first, same, i = peek(source, np.int64, 0), True, 1
+    while same and i < rows:
+        same = peek(source, np.int64, i) == first
+        i += 1
+    return same
+
+
+@part
+def spread(codes, rows):
+    """The first code of a column in all rows."""
+    first = peek(codes, np.uint8, 0)
+    for i in range(1, rows):
+        poke(codes, np.uint8, i, first)
+
+
+@part
 def encode_block(image_address, features, feature_stride, start, rows, codes, scratch):
-    """Write the columns of codes of up to 512 rows."""
+    """Write the columns of codes of up to 512 rows: of a feature that is the same in all, the first few, whose code goes for all."""
     for f in range(word(image_address, image.FEATURE_COUNT)):
         record = image_address + word(image_address, image.CODED_FEATURES) + 8 * ranks.FEATURE_WORDS * f
         source = row_of(features, feature_stride, word(record, ranks.FEATURE)) + 8 * start
-        categories = word(record, ranks.CATEGORIES)
+        coded = min(rows, EIGHT) if is_same(source, rows) else rows
+        first, categories = word(record, ranks.FIRST_COLUMN), word(record, ranks.CATEGORIES)
         if categories:
             table = image_address + word(image_address, image.CODED_CLASSES) + word(record, ranks.CLASSES)
-            target = codes + word(record, ranks.FIRST_COLUMN) * BLOCK
-            encode_categories(source, rows, table, categories, target, BLOCK)
+            encode_categories(source, coded, table, categories, codes + first * BLOCK, BLOCK)
         else:
-            encode_numbers(image_address, record, source, rows, codes, scratch)
+            encode_numbers(image_address, record, source, coded, codes, scratch)
+        if coded < rows:
+            for c in range(first, first + word(record, ranks.COLUMNS)):
+                spread(codes + c * BLOCK, rows)
 
 
 @routine
