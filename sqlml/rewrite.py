@@ -25,6 +25,7 @@ from sqlml.planning.matching import Matcher, match_arguments
 from sqlml.planning.phrases import PHRASES, Phrases
 from sqlml.planning.postgres.blocks import BlockScored, takes_all_rows
 from sqlml.planning.postgres.outside import Given, OutsideScored, source_sql
+from sqlml.planning.pruning import unread_arguments
 from sqlml.planning.scoring import Scored
 from sqlml.planning.visible import VisibleColumns, fields_of, in_scope, types_of, visible_columns
 from udfs.model import Model
@@ -82,6 +83,7 @@ class Rewriter:
     stored: bool = False  # whether the text outlives the statement, so that names and not versions have to stand in it
     made: dict[Span, str] = field(default_factory=dict)
     used: dict[Span, Found] = field(default_factory=dict)
+    matched: dict[Span, Mapping[str, str]] = field(default_factory=dict)  # the SQL of a call's inputs, by name
     outside: dict[Span, OutsideScored] = field(default_factory=dict)
     given: dict[Span, list[Given]] = field(default_factory=dict)
     blocks: dict[Span, BlockScored] = field(default_factory=dict)
@@ -166,6 +168,7 @@ class Rewriter:
         if call.function == "explain_predict":
             self.require_pinned(found, call, "EXPLAIN_PREDICT")
         self._require_types(found, columns, call)
+        self.matched[call.span] = columns
         scored = self.scored(found, call)
         row = scored.row(columns)
         if call.function == "predict":
@@ -252,7 +255,7 @@ class Rewriter:
             return self.blocks[call.span]
         if isinstance(call, ScalarCall) and self._is_outside(found, call):
             raise outside_only(found, call)
-        return self._scored(found)
+        return self._scored(found, call)
 
     def given_rows(
         self, found: Found, call: TableCall, source: str, columns: Sequence[Column], mapping: Mapping[str, str]
@@ -260,14 +263,16 @@ class Rewriter:
         """The query for the rows of a call: what was written, or the tables that hold them beside the client's scores."""
         if not self._is_outside(found, call):
             if found.scorer == "plpython" and self._takes_all_rows(call):
-                made = self._scored(found)
-                self.blocks[call.span] = BlockScored(made.model, made.reference, made.quote, made.substitute)
+                made = self._scored(found, call)
+                self.blocks[call.span] = BlockScored(
+                    made.model, made.reference, made.quote, made.substitute, made.unread
+                )
             return source
         if self.stored or (call.scope is not None and call.scope.outer is not None):
             raise outside_only(found, call)
-        made = self._scored(found)
+        made = self._scored(found, call)
         scored = self.outside.setdefault(
-            call.span, OutsideScored(made.model, made.reference, made.quote, made.substitute)
+            call.span, OutsideScored(made.model, made.reference, made.quote, made.substitute, made.unread)
         )
         rows, scores = self.session.name_tables()
         query = in_scope(f"({source})", call.scope, self.text_of, call.span)
@@ -288,14 +293,21 @@ class Rewriter:
             return True
         return found.scorer == "outside" or (found.scorer == "sql" and "explain" in call.function)
 
-    def _scored(self, found: Found) -> Scored:
+    def _scored(self, found: Found, call: Call) -> Scored:
         return self.phrases.scored_model(
             found.model,
             found.reference,
             self.session.quote,
             partial(substitute, dialect=self.session.dialect),
-            found.scorer,
+            unread=self._unread(found, call),
+            scorer=found.scorer,
         )
+
+    def _unread(self, found: Found, call: Call) -> frozenset[str]:
+        """Arguments that no tree asks for; a later version, which may take the place of this one in a stored text, may ask for them."""
+        if call.function == "transform" or (self.stored and not found.pinned):
+            return frozenset()
+        return unread_arguments(found.model)
 
     def require_pinned(self, found: Found, call: Call, what: str) -> None:
         """Refuse to store a text that lists a version's features where a later version, with others, could take its place."""

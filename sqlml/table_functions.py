@@ -105,6 +105,7 @@ def _given_rows(rewriter: Rewriter, call: TableCall, index: int = 0) -> tuple[Fo
     quote = rewriter.session.quote
     candidates = [Candidate(c.name, f"{ROWS}.{quote(c.name)}", c.name) for c in columns]
     mapping = match_names(found.model.inputs, candidates, model=_name(call), position=position)
+    rewriter.matched[call.span] = mapping
     if rewriter.session.dialect == "postgres":  # where casts would make something of any type
         types = {candidate.sql: column.sql_type for candidate, column in zip(candidates, columns, strict=True)}
         rewriter.require_types(found, {name: types[sql] for name, sql in mapping.items()}, call)

@@ -8,6 +8,7 @@ Everything here is immutable, compares by value and knows nothing of files, kern
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -114,6 +115,11 @@ class Forest:
     feature_infos: tuple[str, ...] = ()
     monotone_constraints: tuple[int, ...] = ()
     parameters: str = ""
+
+    @cached_property
+    def tested_features(self) -> frozenset[int]:
+        """The features that any tree asks for, by number."""
+        return frozenset(feature for tree in self.trees for feature in set(tree.split_feature.tolist()))
 
 
 @dataclass(frozen=True)

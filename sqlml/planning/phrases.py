@@ -16,7 +16,9 @@ class Phrases(Protocol):
     """Each function gives an expression, or a derived table that needs no alias. ``source`` is a query whose rows are called
     ``__sqlml_rows``, over which ``mapping`` gives each model input's SQL; ``row`` is what ``Scored.row`` made of a mapping."""
 
-    def scored_model(self, model: Model, reference: str, quote: Quote, substitute: Substitute, scorer: str) -> Scored:
+    def scored_model(
+        self, model: Model, reference: str, quote: Quote, substitute: Substitute, *, unread: frozenset[str], scorer: str
+    ) -> Scored:
         """A model as it stands in generated SQL."""
 
     def predict_sql(self, scored: Scored, row: str, threshold: float | None = None) -> str: ...

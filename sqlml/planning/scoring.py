@@ -11,7 +11,7 @@ from sqlml.engines.type_names import duckdb_type
 from sqlml.errors import DuplicateColumnError, InputMismatchError, OptionError, OptionValueError
 from sqlml.language.statements import Option
 from sqlml.planning.visible import Quote
-from udfs.model import Kind, Label, Model
+from udfs.model import Argument, Kind, Label, Model
 
 Substitute = Callable[[str, Mapping[str, str]], str]
 """Replaces column names in an expression's text by other SQL (language.tokens knows how)."""
@@ -34,6 +34,7 @@ class Scored:
     reference: str
     quote: Quote
     substitute: Substitute
+    unread: frozenset[str]  # names of arguments that the call does not depend on
 
     def call(self, function: str, row: str, **settings: object) -> str:
         """One call of an internal scoring function; settings ride on the constant reference."""
@@ -49,16 +50,24 @@ class Scored:
         """The row literal that carries the arguments by name; ``columns`` is the SQL of each raw input."""
         values = []
         for argument in self.model.arguments:
-            sql = (
-                columns[argument.name] if argument.expression is None else self.substitute(argument.expression, columns)
-            )
-            values.append(f"{literal(argument.name)}: {_typed_parameter(sql, argument.kind)}")
+            sql = self.passed(argument, _typed_parameter(self.given(argument, columns), argument.kind))
+            values.append(f"{literal(argument.name)}: {sql}")
         return "{" + ", ".join(values) + "}"
 
+    def given(self, argument: Argument, columns: Mapping[str, str]) -> str:
+        """The SQL of an argument, without a type of its own where the user gave none."""
+        return columns[argument.name] if argument.expression is None else self.substitute(argument.expression, columns)
 
-def scored_model(model: Model, reference: str, quote: Quote, substitute: Substitute, scorer: str) -> Scored:
+    def passed(self, argument: Argument, sql: str) -> str:
+        """What is passed for an argument whose SQL has its type: where nothing depends on it, what no engine reads but every one binds."""
+        return f"CASE WHEN FALSE THEN {sql} END" if argument.name in self.unread else sql
+
+
+def scored_model(
+    model: Model, reference: str, quote: Quote, substitute: Substitute, *, unread: frozenset[str], scorer: str
+) -> Scored:
     """A model as it stands in generated SQL; all of DuckDB's scorers are called alike."""
-    return Scored(model, reference, quote, substitute)
+    return Scored(model, reference, quote, substitute, unread)
 
 
 def literal(text: str) -> str:

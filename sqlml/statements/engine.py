@@ -11,12 +11,12 @@ from sqlml.engines.failures import plain_message
 from sqlml.errors import AmbiguousColumnError, EngineError, InputMismatchError, MissingColumnError
 from sqlml.language.places import named_in
 from sqlml.results import LocalResult
-from sqlml.rewrite import Found, Rewriter
+from sqlml.rewrite import Rewriter
 from sqlml.statements.syntax import require_syntax
 from sqlml.table_functions import TABLE_FUNCTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlml.engines.engine import Bound
     from sqlml.language.splice import OffsetMap
@@ -58,7 +58,7 @@ def generate(session: Session, statement: EngineStatement, text: str) -> Generat
     rewriter = _rewriter(session, statement, text)
     sql, offsets = _rewritten(session, rewriter, statement)
     shown = statement.explains and not _DOCUMENT.search(text)
-    lines = [f"sqlml: {explain_line(session, found).strip()}" for found in _models(rewriter)] if shown else []
+    lines = [f"sqlml: {line.strip()}" for line in _lines(rewriter)] if shown else []
     if statement.stores is None and statement.calls and not rewriter.outside and not lines:
         session.remember(text, statement, offsets, state)
     return Generated(sql, statement, offsets, tuple(lines), bool(rewriter.outside))
@@ -203,25 +203,15 @@ def _record(session: Session, statement: EngineStatement, text: str, rewriter: R
         session.store.record_view(found.version.model, view)
 
 
-def _models(rewriter: Rewriter) -> Iterable[Found]:
-    """The versions that a statement uses."""
-    return {(f.version.model.model_id, f.version.version): f for f in rewriter.used.values()}.values()
+def _lines(rewriter: Rewriter) -> list[str]:
+    from sqlml.statements.explained import explain_lines  # noqa: PLC0415 - scoring needs none of it
+
+    return explain_lines(rewriter)
 
 
 def _explained(session: Session, rewriter: Rewriter) -> LocalResult:
-    """The engine's plan and one line a model: version, scorer, columns read, trees."""
+    """The engine's plan and the lines on its models."""
     import pyarrow as pa  # noqa: PLC0415 - scoring needs none of it
 
-    lines = [explain_line(session, found) for found in _models(rewriter)]
-    columns, rows = session.engine.explained(lines)
+    columns, rows = session.engine.explained(_lines(rewriter))
     return LocalResult.of([(column, pa.string()) for column in columns], rows)
-
-
-def explain_line(session: Session, found: Found) -> str:
-    """One line for EXPLAIN."""
-    model, version = found.model, found.version
-    columns = ", ".join(item.name for item in model.inputs)
-    return (
-        f"model {version.model.schema}.{version.model.name}@{version.version} ({version.artifact_hash[:12]}): "
-        f"{found.scorer} scorer, {len(model.forest.trees)} trees, reads {len(model.inputs)} columns: {columns}\n"
-    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from pathlib import Path
 
@@ -305,10 +306,52 @@ def test_explain_names_version_scorer_columns_and_trees(con, door):
     assert "sqlml" in rows[-1][0]
     assert f"{door.schema}.worth@1" in rows[-1][-1]
     assert "20 trees" in rows[-1][-1]
-    assert "tenure, charges, plan, senior" in rows[-1][-1]
+    assert "reads 3 of 4 columns: tenure, charges, senior" in rows[-1][-1]  # no tree asks for the plan
     plan = rows[0][-1]
     assert "since" not in plan
     assert "segment" not in plan
+
+
+def _explained(con, query):
+    return con.execute(f"EXPLAIN {query}").fetchall()[-1][-1]
+
+
+def test_explain_tells_what_a_where_leaves_of_the_trees(con):
+    whole = _explained(con, "SELECT PREDICT(worth, *) FROM churn")
+    nodes = int(re.search(r"20 trees of ([\d,]+) nodes, reads", whole)[1].replace(",", ""))
+    fixed = "SELECT PREDICT(worth, c.*) FROM churn AS c WHERE c.plan = 'pro' AND senior = TRUE AND charges > 5"
+    found = re.search(r"\((\d+) of ([\d,]+) where plan = 'pro' and senior = True\)", _explained(con, fixed))
+    assert 1 <= int(found[1]) <= 20
+    assert 0 < int(found[2].replace(",", "")) < nodes
+    both = _explained(
+        con, "SELECT * FROM ML.PREDICT(MODEL worth, (SELECT * FROM churn WHERE plan IN ('pro', 'basic')))"
+    )
+    assert "where plan = 'pro' or 'basic')" in both
+    for other in ("plan = 'pro' OR senior", "lower(plan) = 'pro'", "plan <> 'pro'", "tenure = id"):
+        assert " where " not in _explained(con, f"SELECT PREDICT(worth, *) FROM churn WHERE {other}")
+
+
+def test_a_column_that_no_tree_asks_for_is_not_read(con):
+    con.execute(
+        "CREATE TABLE dull AS SELECT tenure, charges, CAST(7 AS INTEGER) AS fixed_fee, charges > 50 AS dear FROM churn"
+    )
+    con.execute("CREATE MODEL dear OPTIONS (label = 'dear', num_iterations = 3) AS SELECT * FROM dull")
+    rows = con.execute("EXPLAIN SELECT PREDICT(dear, *) FROM dull").fetchall()
+    assert "of 3 columns: " in rows[-1][-1]
+    assert "fixed_fee" not in rows[-1][-1]
+    assert not any("fixed_fee" in row[-1] for row in rows[:-1])
+    with pytest.raises(MissingColumnError, match="1 of them missing"):
+        con.execute("SELECT PREDICT(dear, tenure, charges AS charges) FROM dull")
+    con.execute("CREATE VIEW dears AS SELECT PREDICT(dear, *) AS p FROM dull")
+    con.execute("CREATE VIEW pinned AS SELECT PREDICT(dear@1, *) AS p FROM dull")
+    wanted = con.execute("SELECT PREDICT(dear, *) AS p FROM dull ORDER BY p").fetchall()
+    assert con.execute("SELECT p FROM dears ORDER BY p").fetchall() == wanted
+    assert con.execute("SELECT p FROM pinned ORDER BY p").fetchall() == wanted
+    con.execute(
+        "CREATE OR REPLACE MODEL dear OPTIONS (label = 'dear', num_iterations = 3) AS SELECT tenure, charges, charges > 50 AS fixed_fee, dear FROM dull"
+    )
+    assert len(con.execute("SELECT DISTINCT p FROM pinned").fetchall()) == 2
+    assert con.execute("SELECT * FROM ML.TRANSFORM(MODEL dear@1, TABLE dull) LIMIT 1").fetchall()
 
 
 def test_engine_error_points_into_the_users_text(con):

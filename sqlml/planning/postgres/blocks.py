@@ -39,14 +39,12 @@ class BlockScored(Scored):
     def row(self, columns: Mapping[str, str]) -> str:
         """The packed arguments of a block of ``__sqlml_rows``, as an array; they hold no NULLs, which would take time to skip."""
         packed = [
-            part for argument in self.model.arguments for part in _packed(argument, self._given(argument, columns))
+            part for argument in self.model.arguments for part in _packed(argument, self._typed(argument, columns))
         ]
         return f"CAST(ARRAY[{', '.join(packed)}] AS bytea[])"
 
-    def _given(self, argument: Argument, columns: Mapping[str, str]) -> str:
-        plain = argument.expression is None
-        sql = columns[argument.name] if plain else self.substitute(str(argument.expression), columns)
-        return f"CAST({sql} AS {KIND_TYPES[argument.kind]})"
+    def _typed(self, argument: Argument, columns: Mapping[str, str]) -> str:
+        return self.passed(argument, f"CAST({self.given(argument, columns)} AS {KIND_TYPES[argument.kind]})")
 
     def all_columns(self, names: Sequence[str]) -> str:
         """The columns of the rows given, without those that hold scores."""

@@ -43,12 +43,10 @@ class OutsideScored(Scored):
 
     def arguments(self, columns: Mapping[str, str]) -> tuple[str, ...]:
         """The SQL of each argument, in the type of its kind."""
-        given = []
-        for argument in self.model.arguments:
-            plain = argument.expression is None
-            sql = columns[argument.name] if plain else self.substitute(str(argument.expression), columns)
-            given.append(f"CAST({sql} AS {KIND_TYPES[argument.kind]})")
-        return tuple(given)
+        return tuple(
+            self.passed(argument, f"CAST({self.given(argument, columns)} AS {KIND_TYPES[argument.kind]})")
+            for argument in self.model.arguments
+        )
 
     def all_columns(self, names: Sequence[str]) -> str:
         """The columns of the rows given, without those that hold scores."""

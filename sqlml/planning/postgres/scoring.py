@@ -76,7 +76,9 @@ class PostgresScored(Scored):
         return ", ".join(given)
 
     def _argument(self, argument: Argument, columns: Mapping[str, str]) -> str:
-        sql = columns[argument.name] if argument.expression is None else self.substitute(argument.expression, columns)
+        return self.passed(argument, self._typed(argument, self.given(argument, columns)))
+
+    def _typed(self, argument: Argument, sql: str) -> str:
         bare = sql.strip("() ")
         untyped = bare.startswith("$") or bare.upper() == "NULL"
         if argument.expression is None and self._is_time_of_day(argument.name):
@@ -116,9 +118,11 @@ def _as_utc(sql: str) -> str:
     return f"(CAST({sql} AS timestamp) AT TIME ZONE 'UTC')"
 
 
-def scored_model(model: Model, reference: str, quote: Quote, substitute: Substitute, scorer: str) -> Scored:
+def scored_model(
+    model: Model, reference: str, quote: Quote, substitute: Substitute, *, unread: frozenset[str], scorer: str
+) -> Scored:
     """A model as it stands in generated SQL."""
-    return PostgresScored(model, reference, quote, substitute, scorer)
+    return PostgresScored(model, reference, quote, substitute, unread, scorer)
 
 
 def function_stem(reference: str) -> str:
