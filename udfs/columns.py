@@ -96,14 +96,19 @@ def _mark_nulls(array: pa.Array, nulls: ByteArray) -> bool:
 
 def _fill_number(array: pa.Array, slots: Int64Array, nulls: ByteArray) -> pa.Array:
     values = slots[0].view(np.float64)
-    values[:] = doubles(array)
+    values[:] = _numbers(array)
     if _mark_nulls(array, nulls):
         values[nulls == 1] = np.nan
     return array
 
 
 def doubles(array: pa.Array) -> npt.NDArray[np.float64]:
-    """Numbers and booleans as float64; entries of NULLs are arbitrary."""
+    """A copy of numbers or booleans as float64; entries of NULLs are arbitrary."""
+    return _numbers(array).astype(np.float64)
+
+
+def _numbers(array: pa.Array) -> npt.NDArray[np.generic]:
+    """Numbers and booleans as numbers of any width, perhaps in Arrow's own memory; entries of NULLs are arbitrary."""
     kind = array.type
     if pa.types.is_null(kind):
         return np.full(len(array), np.nan)
@@ -115,7 +120,7 @@ def doubles(array: pa.Array) -> npt.NDArray[np.float64]:
         raise TypeError(f"{kind} is not a number")
     if pa.types.is_decimal(array.type):
         array = array.cast(pa.float64())
-    return _values(array, array.type.to_pandas_dtype()).astype(np.float64)
+    return _values(array, array.type.to_pandas_dtype())
 
 
 def _values(array: pa.Array, dtype: npt.DTypeLike) -> npt.NDArray[np.generic]:

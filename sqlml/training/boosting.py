@@ -16,6 +16,7 @@ from sqlml.training.lightgbm import Booster
 from sqlml.training.memory import release_memory
 from sqlml.training.parameters import HIGHER_IS_BETTER
 from sqlml.training.progress import Watch
+from sqlml.training.team import in_blocks, in_team, is_limitable
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -37,6 +38,13 @@ class Trained:
 
 def boost(binned: Binned, parameters: Mapping[str, Any], options: TrainingOptions, watch: Watch) -> Trained:
     """Grows the trees, keeps the best number of them, and frees the bins."""
+    if not is_limitable():
+        return _boost(binned, parameters, options, watch)
+    parameters, size = in_blocks(parameters)
+    return in_team(size, lambda: _boost(binned, parameters, options, watch))
+
+
+def _boost(binned: Binned, parameters: Mapping[str, Any], options: TrainingOptions, watch: Watch) -> Trained:
     booster = Booster(binned.training, parameters)
     if binned.held_out is not None:
         booster.watch(binned.held_out)

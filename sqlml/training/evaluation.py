@@ -16,6 +16,7 @@ from sqlml.training.metrics import (
     binary_metrics,
     confusion_matrix,
     multiclass_metrics,
+    rank_scores,
     regression_metrics,
     roc_curve,
 )
@@ -56,8 +57,9 @@ def _evaluate_classes(
         probability = predictions[0]
         chosen = (probability > DEFAULT_THRESHOLD).astype(np.int64)
         details["threshold"] = DEFAULT_THRESHOLD
-        details["roc_curve"] = roc_curve(label, probability)
-        found = binary_metrics(label, probability, weight)
+        ranking = rank_scores(label == 1, probability)
+        details["roc_curve"] = roc_curve(ranking)
+        found = binary_metrics(label, probability, weight, ranking if weight is None else None)
     else:
         chosen = predictions.argmax(axis=0)
         found = multiclass_metrics(label, predictions, weight)

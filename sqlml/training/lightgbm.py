@@ -15,6 +15,7 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
+import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -34,6 +35,8 @@ _FLOAT = 0  # C_API_DTYPE_FLOAT32
 _ZERO = float(np.float32(1e-35))
 _LIBRARY_NAMES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
 _TURNS = "GOMP_SPINCOUNT"
+# Parameters set the number of threads for the whole process, and a booster's creation reads it again at its end.
+_creation = threading.Lock()
 _LOG_CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
 
 
@@ -161,18 +164,19 @@ class Dataset(_Handle):
         value_pointers = np.array([column.ctypes.data for column in values], np.uintp)
         place_pointers = np.array([kept.ctypes.data for kept in places], np.uintp)
         dataset = cls(row_count, feature_count)
-        _call(
-            "LGBM_DatasetCreateFromSampledColumn",
-            _pointer(value_pointers),
-            _pointer(place_pointers),
-            ctypes.c_int32(feature_count),
-            _pointer(counts),
-            ctypes.c_int32(sample_count),
-            ctypes.c_int32(row_count),
-            ctypes.c_int64(row_count),
-            ctypes.c_char_p(_parameters(parameters)),
-            ctypes.byref(dataset.handle),
-        )
+        with _creation:
+            _call(
+                "LGBM_DatasetCreateFromSampledColumn",
+                _pointer(value_pointers),
+                _pointer(place_pointers),
+                ctypes.c_int32(feature_count),
+                _pointer(counts),
+                ctypes.c_int32(sample_count),
+                ctypes.c_int32(row_count),
+                ctypes.c_int64(row_count),
+                ctypes.c_char_p(_parameters(parameters)),
+                ctypes.byref(dataset.handle),
+            )
         dataset.owned()
         _call("LGBM_DatasetSetWaitForManualFinish", dataset.handle, ctypes.c_int(1))
         return dataset
@@ -250,12 +254,13 @@ class Booster(_Handle):
     def __init__(self, training: Dataset, parameters: Mapping[str, Any]) -> None:
         super().__init__("LGBM_BoosterFree")
         self._datasets = [training]
-        _call(
-            "LGBM_BoosterCreate",
-            training.handle,
-            ctypes.c_char_p(_parameters(parameters)),
-            ctypes.byref(self.handle),
-        )
+        with _creation:
+            _call(
+                "LGBM_BoosterCreate",
+                training.handle,
+                ctypes.c_char_p(_parameters(parameters)),
+                ctypes.byref(self.handle),
+            )
         self.owned()
 
     def watch(self, dataset: Dataset) -> None:

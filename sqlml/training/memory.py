@@ -21,7 +21,6 @@ DEFAULT_SAMPLE = 200_000  # LightGBM's bin_construct_sample_cnt
 LEAST_SAMPLE = 10_000
 DEFAULT_BINS = 255
 SLACK = 1.1
-ROW_WISE = 2.0  # LightGBM keeps the bins a second time, row by row
 MAX_ROWS = 2**31 - 1
 
 
@@ -29,8 +28,9 @@ def estimate_bytes(
     row_count: int, features: Sequence[Feature], classes: int, options: TrainingOptions, *, row_wise: bool
 ) -> int:
     """The peak over the idle process, without what the engine takes for the query."""
-    bins = sum(_value_bytes(feature, options) for feature in features) * row_count
-    return int(bins * SLACK * (ROW_WISE if row_wise else 1.0)) + ROW_BYTES * row_count * max(1, classes) + BASE_BYTES
+    sizes = [_value_bytes(feature, options) for feature in features]
+    bins = sum(sizes) + row_wise * len(sizes) * max(sizes, default=0)  # row by row a second time, and all values alike
+    return int(bins * row_count * SLACK) + ROW_BYTES * row_count * max(1, classes) + BASE_BYTES
 
 
 def _value_bytes(feature: Feature, options: TrainingOptions) -> int:

@@ -7,6 +7,7 @@ the positive class alone for a binary model.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,13 @@ def regression_metrics(label: FloatArray, predicted: FloatArray, weight: FloatAr
 
 
 def binary_metrics(
-    label: IntegerArray, probability: FloatArray, weight: FloatArray | None = None, threshold: float = DEFAULT_THRESHOLD
+    label: IntegerArray, probability: FloatArray, weight: FloatArray | None = None, ranking: Ranking | None = None
 ) -> dict[str, float]:
-    """Of a binary classifier: the positive class is 1, predicted where its probability is above the threshold."""
-    matrix = confusion_matrix(label, (probability > threshold).astype(np.int64), 2, weight)
+    """Of a binary classifier: the positive class is 1, predicted where its probability is above the threshold.
+
+    ``ranking`` is that of the rows with their weights, where it is known already.
+    """
+    matrix = confusion_matrix(label, (probability > DEFAULT_THRESHOLD).astype(np.int64), 2, weight)
     (_, false_positive), (false_negative, true_positive) = matrix
     metrics = {
         "precision": _ratio(true_positive, true_positive + false_positive),
@@ -51,7 +55,7 @@ def binary_metrics(
         "f1_score": _ratio(2 * true_positive, 2 * true_positive + false_positive + false_negative),
         "log_loss": _log_loss(np.where(label == 1, probability, 1.0 - probability), weight),
     }
-    area = roc_auc(label == 1, probability, weight)
+    area = roc_auc(ranking or rank_scores(label == 1, probability, weight))
     return metrics if area is None else {**metrics, "roc_auc": area}
 
 
@@ -72,7 +76,7 @@ def multiclass_metrics(
         ),
         "log_loss": _log_loss(probabilities[label, np.arange(len(label))], weight),
     }
-    areas = [roc_auc(label == index, probabilities[index], weight) for index in range(classes)]
+    areas = [roc_auc(rank_scores(label == index, probabilities[index], weight)) for index in range(classes)]
     known = [area for area in areas if area is not None]
     return {**metrics, "roc_auc": float(np.mean(known))} if known else metrics
 
@@ -85,27 +89,59 @@ def confusion_matrix(
     return counts.astype(np.float64).reshape(classes, classes)
 
 
-def roc_auc(positive: npt.NDArray[np.bool_], score: FloatArray, weight: FloatArray | None = None) -> float | None:
+@dataclass(frozen=True)
+class Ranking:
+    """Distinct scores from high to low, and how much of each class lies at or above each."""
+
+    thresholds: FloatArray
+    true_positives: FloatArray
+    false_positives: FloatArray
+
+
+def rank_scores(positive: npt.NDArray[np.bool_], score: FloatArray, weight: FloatArray | None = None) -> Ranking:
+    """Scores are 0 or more."""
+    if weight is not None:
+        order = np.argsort(score)[::-1]
+        score, positive, weight = score[order], positive[order], weight[order]
+        gained, lost = np.where(positive, weight, 0.0), np.where(positive, 0.0, weight)
+        last = _last_of_equals(score)
+        return Ranking(score[last], np.cumsum(gained)[last], np.cumsum(lost)[last])
+    # The sign of such a double is free: with the class as last bit one sort of numbers does, five times as fast as by places.
+    keys = (score.view(np.uint64) << np.uint64(1)) | positive
+    keys.sort()
+    keys = keys[::-1]
+    hits = np.cumsum(keys & np.uint64(1), dtype=np.float64)
+    score = (keys >> np.uint64(1)).view(np.float64)
+    last = _last_of_equals(score)
+    hits = hits[last]
+    return Ranking(score[last], hits, (last + 1) - hits)
+
+
+def _last_of_equals(values: FloatArray) -> IntegerArray:
+    """Where the next value is another one, or there is none."""
+    return np.flatnonzero(np.append(values[1:] != values[:-1], [True] * (len(values) > 0)))
+
+
+def roc_auc(ranking: Ranking) -> float | None:
     """Area under the ROC curve, ties counted half; None where one class has no rows."""
-    _, true_positives, false_positives = _cumulative(positive, score, weight)
-    if not len(true_positives) or true_positives[-1] == 0 or false_positives[-1] == 0:
+    heights, widths = ranking.true_positives, ranking.false_positives
+    if not len(heights) or heights[-1] == 0 or widths[-1] == 0:
         return None
-    heights = np.concatenate([[0.0], true_positives / true_positives[-1]])
-    widths = np.concatenate([[0.0], false_positives / false_positives[-1]])
-    return float(np.sum(np.diff(widths) * (heights[1:] + heights[:-1]) / 2))
+    twice = heights[0] * widths[0] + np.sum(np.diff(widths) * (heights[1:] + heights[:-1]))
+    return float(twice / heights[-1] / widths[-1] / 2)
 
 
-def roc_curve(label: IntegerArray, probability: FloatArray, points: int = CURVE_POINTS) -> list[dict[str, Any]]:
+def roc_curve(ranking: Ranking, points: int = CURVE_POINTS) -> list[dict[str, Any]]:
     """At most ``points`` points from the strictest threshold to the loosest, at percentiles of the scores, as ML.ROC_CURVE shows."""
-    thresholds, true_positives, false_positives = _cumulative(label == 1, probability, None)
-    if not len(thresholds):
+    true_positives, false_positives = ranking.true_positives, ranking.false_positives
+    if not len(true_positives):
         return []
-    ranks = np.unique(np.linspace(0, len(probability) - 1, points).round().astype(np.int64))
-    places = np.unique(np.searchsorted(true_positives + false_positives, ranks + 1))
     positives, negatives = true_positives[-1], false_positives[-1]
+    ranks = np.unique(np.linspace(0, positives + negatives - 1, points).round())
+    places = np.unique(np.searchsorted(true_positives + false_positives, ranks + 1))
     return [
         {
-            "threshold": float(thresholds[place]),
+            "threshold": float(ranking.thresholds[place]),
             "recall": _ratio(true_positives[place], positives),
             "false_positive_rate": _ratio(false_positives[place], negatives),
             "true_positives": int(true_positives[place]),
@@ -115,22 +151,6 @@ def roc_curve(label: IntegerArray, probability: FloatArray, points: int = CURVE_
         }
         for place in places
     ]
-
-
-def _cumulative(
-    positive: npt.NDArray[np.bool_], score: FloatArray, weight: FloatArray | None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Distinct scores from high to low, and how much of each class lies at or above each."""
-    small = np.int32 if len(score) < 2**31 else np.int64
-    order = np.argsort(score)[::-1].astype(small)
-    score, positive = score[order], positive[order]
-    last = np.flatnonzero(np.append(score[1:] != score[:-1], [True] * (len(score) > 0)))
-    if weight is None:
-        hits = np.cumsum(positive, dtype=small)[last].astype(np.float64)
-        return score[last], hits, (last + 1).astype(np.float64) - hits
-    weight = weight[order]
-    hits = np.cumsum(np.where(positive, weight, 0.0), dtype=np.float64)[last]
-    return score[last], hits, np.cumsum(np.where(positive, 0.0, weight), dtype=np.float64)[last]
 
 
 def _mean(values: FloatArray, weight: FloatArray | None) -> float:

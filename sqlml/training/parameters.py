@@ -12,6 +12,7 @@ from sqlml.errors import DataError, OptionValueError
 from sqlml.planning.option_rules import RULES
 from sqlml.planning.options import TrainingOptions
 from sqlml.training.labels import Labels
+from sqlml.training.team import is_limitable
 from udfs.model import Feature
 
 DEFAULT_ITERATIONS = 100
@@ -23,8 +24,10 @@ FOREST: dict[str, Any] = {
     "max_depth": 15,
     "num_leaves": 255,
 }
-# Same sums on any number of threads, half the memory of the row-wise way.
-FIXED: dict[str, Any] = {"verbosity": -1, "deterministic": True, "force_col_wise": True}
+FIXED: dict[str, Any] = {"verbosity": -1, "deterministic": True}
+# Where LightGBM is told to sum row by row: up to a third faster than column by column, and no slower for fewer columns than
+# these, for twice the bins. The choice must not depend on the machine, since a sum in another order is another sum.
+ROW_WISE_ROWS, ROW_WISE_COLUMNS, ROW_WISE_VALUES = 100_000, 50, 1 << 27
 HIGHER_IS_BETTER = ("auc", "average_precision", "auc_mu", "r2")
 
 
@@ -33,6 +36,15 @@ def iterations(options: TrainingOptions) -> int:
     if options.is_forest and "num_parallel_tree" in options.given:
         return int(options.given["num_parallel_tree"])
     return int(options.given.get("max_iterations", DEFAULT_ITERATIONS))
+
+
+def is_row_wise(options: TrainingOptions, row_count: int, columns: int) -> bool:
+    """Whether histograms are summed row by row."""
+    given = options.given
+    if given.get("force_row_wise") or given.get("force_col_wise") or not is_limitable():
+        return bool(given.get("force_row_wise"))
+    is_small = row_count < ROW_WISE_ROWS or row_count * columns > ROW_WISE_VALUES
+    return not is_small and columns <= ROW_WISE_COLUMNS
 
 
 def lightgbm_parameters(options: TrainingOptions, labels: Labels, features: Sequence[Feature]) -> dict[str, Any]:
@@ -47,13 +59,13 @@ def lightgbm_parameters(options: TrainingOptions, labels: Labels, features: Sequ
         parameters |= FOREST
     parameters |= {rule.parameter: given[name] for name, rule in RULES.items() if rule.parameter and name in given}
     parameters.pop("colsample_bylevel", None)
+    row_wise = is_row_wise(options, labels.row_count, len(features))
+    parameters |= {"force_row_wise": row_wise, "force_col_wise": not row_wise}
     parameters["num_iterations"] = iterations(options)
     if parameters.get("bagging_fraction", 1.0) < 1.0:
         parameters.setdefault("bagging_freq", 1)
     if given.get("dart_normalize_type") == "tree":
         parameters["xgboost_dart_mode"] = True
-    if given.get("force_row_wise"):
-        del parameters["force_col_wise"]
     categorical = [str(index) for index, feature in enumerate(features) if feature.categorical]
     if categorical:
         parameters["categorical_feature"] = ",".join(categorical)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -76,7 +77,7 @@ class Rows:
             with pa.OSFile(str(self._spool), "rb") as file, pa.ipc.open_stream(file) as reader:
                 yield from reader
         else:
-            yield from self._engine.stream(self._sql, BATCH_ROWS)
+            yield from read_ahead(self._engine.stream(self._sql, BATCH_ROWS))
 
     def columns(self, places: list[int], count: int) -> Iterator[list[pa.Array[Any]]]:
         """Some of the ``count`` columns of all rows; an engine that runs the query again reads no others."""
@@ -125,6 +126,15 @@ class Rows:
                 hint=f"Free space in {tempfile.gettempdir()}, or set TMPDIR to another directory.",
             ) from None
         self._spool, self.row_count = path, rows
+
+
+def read_ahead(stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same batches, the next one being read by a thread while the last one is worked on; ``close`` closes the stream."""
+    with closing(_closable(stream)) as source, ThreadPoolExecutor(1, "sqlml-read-ahead") as reader:
+        coming = reader.submit(next, source, None)
+        while (batch := coming.result()) is not None:
+            coming = reader.submit(next, source, None)
+            yield batch
 
 
 def _drain(kept: list[pa.RecordBatch], stream: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

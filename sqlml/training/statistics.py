@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -86,10 +87,11 @@ class StatisticsCollector:
 
 def _of_sample(column: Any, kind: str, known: dict[str, Any]) -> dict[str, Any]:
     if kind == "number":
-        values = column.drop_null().cast(pa.float64(), safe=False).to_numpy()
+        values = np.sort(column.drop_null().cast(pa.float64(), safe=False).to_numpy())
         finite = values[np.isfinite(values)]
-        found = np.quantile(finite, QUANTILES, method="inverted_cdf") if len(finite) else ()
-        return {"quantiles": tuple(map(float, found)), "distinct_count": len(np.unique(values))}
+        places = np.ceil(len(finite) * np.array(QUANTILES) - 1).clip(0).astype(np.int64)  # the inverse of the CDF
+        found = finite[places] if len(finite) else ()
+        return {"quantiles": tuple(map(float, found)), "distinct_count": _distinct(values)}
     if kind in ("text", "boolean"):
         counts = pc.value_counts(column.cast(pa.large_string()).combine_chunks())
         pairs = [(pair["values"], pair["counts"]) for pair in counts.to_pylist()]
@@ -101,6 +103,12 @@ def _of_sample(column: Any, kind: str, known: dict[str, Any]) -> dict[str, Any]:
         "maximum": _text(ends["max"]),
         "distinct_count": pc.count_distinct(column).as_py(),
     }
+
+
+def _distinct(ordered: npt.NDArray[np.float64]) -> int:
+    """How many values differ; every NaN, at the end, is the same."""
+    known = ordered[: len(ordered) - int(np.isnan(ordered).sum())]
+    return int((known[1:] != known[:-1]).sum()) + (len(known) > 0) + (len(known) < len(ordered))
 
 
 def _finite(column: Any) -> Any:

@@ -23,7 +23,7 @@ from sqlml.training.boosting import Trained, boost
 from sqlml.training.evaluation import Evaluation, evaluate
 from sqlml.training.gather import Gathered, Gatherer, with_classes
 from sqlml.training.memory import check_memory, estimate_bytes, sample_count, strip_machine
-from sqlml.training.parameters import class_weights, lightgbm_parameters
+from sqlml.training.parameters import class_weights, is_row_wise, lightgbm_parameters
 from sqlml.training.progress import Progress, Watch
 from sqlml.training.rows import Rows
 from sqlml.training.survey import Layout, Survey, survey_rows
@@ -174,7 +174,7 @@ def _sorts(engine: Engine, source: TrainingSource, options: TrainingOptions) -> 
 
 def _check_memory(features: Sequence[Feature], survey: Survey, options: TrainingOptions, limit: int) -> None:
     labels = survey.labels
-    row_wise = bool(options.given.get("force_row_wise"))
+    row_wise = is_row_wise(options, labels.row_count, len(features))
     needed = estimate_bytes(labels.row_count, features, labels.class_count, options, row_wise=row_wise)
     check_memory(needed, limit, labels.row_count, options)
 

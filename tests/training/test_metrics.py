@@ -11,6 +11,7 @@ from sqlml.training.metrics import (
     confusion_matrix,
     metric_names,
     multiclass_metrics,
+    rank_scores,
     regression_metrics,
     roc_auc,
     roc_curve,
@@ -94,7 +95,7 @@ def test_multiclass(kind):
 
 
 def test_no_roc_of_one_class():
-    assert roc_auc(np.ones(3, bool), np.array([0.1, 0.2, 0.3])) is None
+    assert roc_auc(rank_scores(np.ones(3, bool), np.array([0.1, 0.2, 0.3]))) is None
     assert "roc_auc" not in binary_metrics(np.ones(3, int), np.array([0.1, 0.2, 0.3]))
 
 
@@ -104,6 +105,15 @@ def test_confusion_matrix():
     assert (confusion_matrix(label, chosen, 5) == oracle.confusion_matrix(label, chosen)).all()
 
 
+def test_ranking_by_one_sort_is_that_by_places():
+    rng = np.random.default_rng(6)
+    score = np.concatenate([rng.random(ROWS).round(2), [0.0, 1.0, 5e-324, 1e300]])
+    positive = rng.random(len(score)) < score
+    found, expected = rank_scores(positive, score), rank_scores(positive, score, np.ones(len(score)))
+    for name in ("thresholds", "true_positives", "false_positives"):
+        assert (getattr(found, name) == getattr(expected, name)).all()
+
+
 @pytest.mark.parametrize("digits", [1, 9])
 def test_roc_curve_points_lie_on_the_whole_curve(digits):
     rng = np.random.default_rng(5)
@@ -111,7 +121,7 @@ def test_roc_curve_points_lie_on_the_whole_curve(digits):
     probability = (label * 0.3 + rng.random(ROWS) * 0.7).round(digits)
     false_rate, true_rate, thresholds = oracle.roc_curve(label, probability, drop_intermediate=False)
     whole = {t: (f, r) for t, f, r in zip(thresholds, false_rate, true_rate, strict=True)}
-    points = roc_curve(label, probability)
+    points = roc_curve(rank_scores(label == 1, probability))
     assert 0 < len(points) <= 100
     assert [p["threshold"] for p in points] == sorted((p["threshold"] for p in points), reverse=True)
     for point in points:

@@ -11,6 +11,7 @@ import pytest
 
 from sqlml.errors import MissingColumnError
 from sqlml.training import rows as training_rows
+from sqlml.training.team import BLOCKS
 from udfs.artifact import artifact_hash
 from udfs.forest.text import format_lightgbm
 
@@ -84,7 +85,11 @@ CASES = {
         {"num_leaves": 5, "min_data_in_leaf": 3, "lambda_l2": 2.0},
     ),
     "dart": ("y", {"booster_type": "DART", "dropout": 0.3}, {"boosting": "dart", "drop_rate": 0.3}),
-    "goss": ("p", {"data_sample_strategy": "goss"}, {"objective": "binary", "data_sample_strategy": "goss"}),
+    "goss": (  # its sample is drawn block by block, so that it depends on LightGBM's number of threads
+        "p",
+        {"data_sample_strategy": "goss"},
+        {"objective": "binary", "data_sample_strategy": "goss", "num_threads": BLOCKS},
+    ),
     "monotone": ("y", {"monotone_constraints": {"a": 1, "D": -1}}, {"monotone_constraints": [1, 0, 0, -1, 0]}),
     "zero_as_missing": ("y", {"zero_as_missing": True}, {"zero_as_missing": True}),
     "few_bins": ("y", {"max_bin": 15, "learn_rate": 0.3}, {"max_bin": 15, "learning_rate": 0.3}),
@@ -215,6 +220,13 @@ def test_same_again_is_the_same_hash_and_nothing_else_is(matrix, fit, connection
     other = fit(query, **options)
     assert other.artifact_hash != first.artifact_hash
     assert other.fingerprint.content_hash != first.fingerprint.content_hash
+
+
+def test_a_sample_by_gradients_does_not_depend_on_the_number_of_threads(matrix, fit):
+    """LightGBM draws it block by block, and has as many blocks as threads."""
+    options = {"label": "p", "data_sample_strategy": "goss", "max_iterations": 20, "data_split_method": "no_split"}
+    first, second = (fit(f"SELECT {FEATURES}, p FROM t", **options, num_threads=threads) for threads in (1, 2))
+    assert first.artifact_hash == second.artifact_hash
 
 
 def test_order_of_rows_does_not_matter_where_the_query_has_none(matrix, fit, connection):
