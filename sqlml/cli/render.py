@@ -15,6 +15,7 @@ from sqlml.cli.values import column_json, column_texts, is_numeric
 Format = Literal["table", "csv", "json", "parquet"]
 FORMATS: tuple[Format, ...] = ("table", "csv", "json", "parquet")
 
+PLAN = ["explain_key", "explain_value"]  # the columns of DuckDB's EXPLAIN, whose values are pictures of many lines
 WIDEST_CELL = 60
 NARROWEST_CELL = 12
 
@@ -41,7 +42,9 @@ ASCII = Borders("-", "|", ("+++", "+++", "+++"), "~")
 
 
 def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: TextIO, limits: TableLimits) -> int:
-    """Write a framed table and return the number of rows of the whole result."""
+    """Write a framed table, or a plan as it is, and return the number of rows of the whole result."""
+    if schema.names == PLAN:
+        return _write_plan(batches, out)
     kept, total = _first_rows(batches, schema, limits.rows)
     borders = Borders() if (getattr(out, "encoding", None) or "utf-8").lower().startswith("utf") else ASCII
     cells = [
@@ -67,6 +70,16 @@ def write_table(batches: Iterable[pa.RecordBatch], schema: pa.Schema, out: TextI
     print(rule(borders.lines[2]), file=out)
     for note in _left_out(total - kept.num_rows, total, left_out, len(names)):
         print(note, file=out)
+    return total
+
+
+def _write_plan(batches: Iterable[pa.RecordBatch], out: TextIO) -> int:
+    total = 0
+    for batch in batches:
+        for text in column_texts(batch.column(1)):
+            lines = (text or "").splitlines()
+            print(*(_printable(line) for line in lines), sep="\n", file=out)
+        total += batch.num_rows
     return total
 
 

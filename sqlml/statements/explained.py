@@ -51,7 +51,7 @@ def _line(found: Found, fixed: Fixed) -> str:
     trees = f"{count} tree{'s' * (count != 1)} of {nodes:,} nodes"
     if fixed:
         left, standing = reached(model, fixed)
-        where = " and ".join(f"{name} = {_shown(values)}" for name, values in fixed.items())
+        where = " and ".join(f"{name} {_shown(values)}" for name, values in fixed.items())
         trees += f" ({standing} of {left:,} where {where})"
     read = list(_read(found))
     inputs = f"{len(read)} of {len(model.inputs)}" if len(read) < len(model.inputs) else f"{len(read)}"
@@ -62,8 +62,12 @@ def _line(found: Found, fixed: Fixed) -> str:
 
 
 def _shown(values: tuple[Any, ...]) -> str:
-    texts = ["NULL" if value is None else repr(value) for value in values[:3]]
-    return " or ".join([*texts, *(["..."] if len(values) > 3 else [])])
+    """As SQL says it: the values that a column is left, the first few of them."""
+    if values == (None,):
+        return "IS NULL"
+    if len(values) == 1:
+        return f"= {values[0]!r}"
+    return f"IN ({', '.join([*map(repr, values[:3]), *(['...'] if len(values) > 3 else [])])})"
 
 
 def _read(found: Found) -> Iterator[str]:

@@ -113,6 +113,16 @@ def test_table_is_framed_and_flush(database):
     ]
 
 
+def test_a_plan_is_shown_as_it_is(database):
+    rows = database.execute("EXPLAIN SELECT 42 AS answer").fetchall()
+    plan = pa.table({"explain_key": [row[0] for row in rows], "explain_value": [row[1] for row in rows]})
+    text, total = table_text(plan)
+    assert total == len(rows)
+    assert text.splitlines()[0] == plan["explain_value"][0].as_py().splitlines()[0]
+    assert "\\n" not in text
+    assert "answer" in text
+
+
 def test_table_shows_the_first_rows_and_counts_all(database):
     text, total = table_text(database.sql("SELECT range AS n FROM range(1000)").to_arrow_table(), TableLimits(rows=3))
     assert total == 1000
