@@ -6,14 +6,18 @@ ML.QUANTILE_BUCKETIZE(x, buckets [, output_format]) learns the points: the quant
 equal ones once.
 """
 
+# ruff: noqa: PLR0917 - kernels and what writes them take addresses and counts, by position
+
 from __future__ import annotations
 
 import json
+import math
 
 import numpy as np
 import numpy.typing as npt
 
-from udfs.jit import view
+from udfs.forest import vectors as lanes
+from udfs.jit import cgutils, intrinsic, types, view
 from udfs.model import Step
 from udfs.transforms.counts import NumberCounter
 from udfs.transforms.number_dictionary import level_text
@@ -30,7 +34,30 @@ from udfs.transforms.operator import (
     words,
 )
 
+FEW_POINTS = 40  # that are all compared; more are searched
 FORMATS = ("bucket_names", "bucket_ranges", "bucket_ranges_json")
+
+
+@intrinsic
+def count_points(typing_context, points, count, values, codes, n):
+    """For every eight of ``n`` values how many of the points are not above them: compared with all, which no branch has to foretell."""
+
+    def codegen(context, builder, signature, arguments):
+        points, count, values, codes, n = arguments
+        with cgutils.for_range(builder, builder.lshr(n, lanes.word(3))) as part:
+            value = lanes.load(builder, lanes.plus(builder, values, part.index, 64), lanes.DOUBLES, 8)
+            is_missing = builder.fcmp_unordered("uno", value, value)
+            one, none = lanes.vector(lanes.F64, 1.0), lanes.vector(lanes.F64, 0.0)
+            first = builder.select(is_missing, lanes.vector(lanes.F64, math.nan), none)
+            total = cgutils.alloca_once_value(builder, first)
+            with cgutils.for_range(builder, count) as each:
+                point = lanes.load(builder, lanes.plus(builder, points, each.index, 8), lanes.F64, 8)
+                is_passed = builder.fcmp_ordered("<=", lanes.splat(builder, point), value)
+                builder.store(builder.fadd(builder.load(total), builder.select(is_passed, one, none)), total)
+            lanes.store(builder, builder.load(total), lanes.plus(builder, codes, part.index, 64), 8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 5), codegen
 
 
 def bucketize(params, rows, n):
@@ -40,7 +67,9 @@ def bucketize(params, rows, n):
     row = view(rows, np.int64, 2)
     x = view(row[0], np.float64, n)
     out = view(row[1], np.float64, n)
-    for i in range(n):
+    counted = n & ~7 if count <= FEW_POINTS else 0
+    count_points(params + 8, count, row[0], row[1], np.int64(counted))
+    for i in range(counted, n):
         value = x[i]
         low = 0
         high = count
