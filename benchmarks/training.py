@@ -3,7 +3,8 @@
 python -m benchmarks.training {sqlml|pandas|arrow|dataset} {doubles|flights} FOLDER THREADS     is one contestant, in a process of its own
 One run beside other work, so that only ratios mean something: 2M doubles 0.36 times the time of pandas, 0.80 of Arrow and 0.81 of a PyArrow
 Dataset; flights 0.29, 0.39 and 0.16; on an idle machine, before trees were summed row by row, 1.07, 1.21 and 1.11, and 1.21, 1.44 and 1.50:
-the rivals' threads spin, which costs nothing there and everything elsewhere. Peak memory 0.39 and 0.53 times pandas'.
+the rivals' threads spin, which costs nothing there and everything elsewhere. Since then, idle, medians of 2: 0.91, 1.05 and 1.03, and 0.87,
+1.02 and 1.15. Peak memory 0.38 and 0.50 times pandas'.
 
 CPU seconds on one thread, beside much other work (a tenth up or down): doubles 37.8 (trees 30.6, binning 4.7, learning with the bins' borders
 1.7, evaluation 0.5), pandas 37.3, Arrow 34.8, Dataset 37.5; flights 5.0 (trees 3.7, learning 0.65, binning 0.3), pandas 4.9, Arrow 4.2,
