@@ -50,6 +50,19 @@ class RawBlock:
     arrays: tuple[pa.Array, ...] = ()
 
 
+def arrow_type(kind: Kind) -> pa.DataType:
+    """The type of a column that holds nothing but what an argument of this kind can be."""
+    types = {
+        "number": pa.float64,
+        "boolean": pa.bool_,
+        "text": pa.string,
+        "date": pa.date32,
+        "timestamp": lambda: pa.timestamp("us"),
+        "timestamptz": lambda: pa.timestamp("us", "UTC"),
+    }
+    return types[kind]()
+
+
 def slot_count(kind: Kind) -> int:
     """Rows of the raw block that an argument of this kind takes."""
     return 2 if kind == "text" else 1

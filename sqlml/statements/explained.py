@@ -12,6 +12,7 @@ from sqlml.language.filters import Condition, fixed_columns
 from sqlml.language.statements import ScalarCall, TableCall
 from sqlml.language.tokens import column_name, substitute, tokenize
 from sqlml.planning.pruning import unread_arguments
+from udfs.columns import arrow_type
 from udfs.forest.fold import folded, node_count
 
 if TYPE_CHECKING:
@@ -24,14 +25,6 @@ if TYPE_CHECKING:
 MOST_COMBINED = 256  # combinations of values for which features are computed
 Fixed = dict[str, tuple[Any, ...]]
 """The values that arguments of a model may have, by name."""
-_TYPES = {
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "text": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
 
 
 def explain_lines(rewriter: Rewriter) -> list[str]:
@@ -143,7 +136,8 @@ def reached(model: Model, fixed: Fixed) -> tuple[int, int]:
     rows = list(itertools.product(*fixed.values()))
     given = dict(zip(fixed, zip(*rows, strict=True), strict=True))
     arrays = [
-        pa.array(given.get(argument.name, (None,) * len(rows)), _TYPES[argument.kind]) for argument in model.arguments
+        pa.array(given.get(argument.name, (None,) * len(rows)), arrow_type(argument.kind))
+        for argument in model.arguments
     ]
     batch = pa.record_batch(arrays, names=[argument.name for argument in model.arguments])
     features = build_scorer(model).features(batch)

@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from udfs.columns import arrow_type
 from udfs.duckdb import capi, registered_instance
 from udfs.duckdb.bind import FUNCTIONS, INSTANCE_FUNCTION, Call, match_columns, understand
 from udfs.duckdb.capi import DuckType
 from udfs.duckdb.committed import DATABASES, SERVING, artifacts_query, publish_rows
 from udfs.duckdb.registry import Instance, new_instance
 from udfs.errors import SqlmlError
-from udfs.model import Kind
 from udfs.scorer import Scorer
 
 Matrix = npt.NDArray[np.float64]
@@ -36,14 +36,6 @@ _TYPES: dict[pa.DataType, int] = {
     pa.timestamp("s"): capi.TIMESTAMP_S, pa.timestamp("ms"): capi.TIMESTAMP_MS, pa.timestamp("us"): capi.TIMESTAMP,
     pa.timestamp("ns"): capi.TIMESTAMP_NS,
 }  # fmt: skip
-_NULLS: dict[Kind, pa.DataType] = {
-    "number": pa.float64(),
-    "boolean": pa.bool_(),
-    "text": pa.string(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us"),
-    "timestamptz": pa.timestamp("us", "UTC"),
-}
 
 
 def register_arrow(connection: Any) -> Instance:
@@ -93,7 +85,7 @@ def _score(name: str, opened: Instance, arrays: Sequence[pa.Array]) -> pa.Array:
     given = arrays[call.first :] if not is_row else _fields(arrays[call.first])
     rows = len(arrays[0])
     picked = [
-        given[c.position] if c.position >= 0 else pa.nulls(rows, _NULLS[a.kind])
+        given[c.position] if c.position >= 0 else pa.nulls(rows, arrow_type(a.kind))
         for c, a in zip(columns, call.model.arguments, strict=True)
     ]
     names = [argument.name for argument in call.model.arguments]
