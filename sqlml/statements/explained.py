@@ -12,6 +12,7 @@ from sqlml.language.filters import Condition, fixed_columns
 from sqlml.language.statements import ScalarCall, TableCall
 from sqlml.language.tokens import column_name, substitute, tokenize
 from sqlml.planning.pruning import unread_arguments
+from sqlml.planning.scoring import literal
 from udfs.columns import arrow_type
 from udfs.forest.fold import folded, node_count
 
@@ -58,9 +59,10 @@ def _shown(values: tuple[Any, ...]) -> str:
     """As SQL says it: the values that a column is left, the first few of them."""
     if values == (None,):
         return "IS NULL"
+    texts = [literal(value) if isinstance(value, str) else f"{value}".upper() for value in values[:3]]
     if len(values) == 1:
-        return f"= {values[0]!r}"
-    return f"IN ({', '.join([*map(repr, values[:3]), *(['...'] if len(values) > 3 else [])])})"
+        return f"= {texts[0]}"
+    return f"IN ({', '.join([*texts, *(['...'] if len(values) > 3 else [])])})"
 
 
 def _read(found: Found) -> Iterator[str]:

@@ -320,13 +320,14 @@ def test_explain_tells_what_a_where_leaves_of_the_trees(con):
     whole = _explained(con, "SELECT PREDICT(worth, *) FROM churn")
     nodes = int(re.search(r"20 trees of ([\d,]+) nodes, reads", whole)[1].replace(",", ""))
     fixed = "SELECT PREDICT(worth, c.*) FROM churn AS c WHERE c.plan = 'pro' AND senior = TRUE AND charges > 5"
-    found = re.search(r"\((\d+) of ([\d,]+) where plan = 'pro' and senior = True\)", _explained(con, fixed))
+    found = re.search(r"\((\d+) of ([\d,]+) where plan = 'pro' and senior = TRUE\)", _explained(con, fixed))
     assert 1 <= int(found[1]) <= 20
     assert 0 < int(found[2].replace(",", "")) < nodes
     both = _explained(
         con, "SELECT * FROM ML.PREDICT(MODEL worth, (SELECT * FROM churn WHERE plan IN ('pro', 'basic')))"
     )
     assert "where plan IN ('pro', 'basic'))" in both
+    assert "where plan = 'it''s')" in _explained(con, "SELECT PREDICT(worth, *) FROM churn WHERE plan = 'it''s'")
     for other in ("plan = 'pro' OR senior", "lower(plan) = 'pro'", "plan <> 'pro'", "tenure = id"):
         assert " where " not in _explained(con, f"SELECT PREDICT(worth, *) FROM churn WHERE {other}")
 
